@@ -1,0 +1,54 @@
+package clipsearch_test
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/clipsearch/clipsearch"
+
+// allowed lists, for every package, the packages of this module it may import
+// besides the root. Only the commands are missing: they may import anything.
+var allowed = map[string][]string{
+	module:            {},
+	"clip":            {},
+	"embed":           {"clip", "internal/ort"},
+	"embed/builtin":   {"clip"},
+	"embed/embedtest": {},
+	"eval":            {},
+	"index":           {},
+	"ingest":          {"picture"},
+	"internal/npy":    {},
+	"internal/ort":    {},
+	"owner":           {},
+	"picture":         {},
+	"query":           {},
+	"runtime":         {},
+	"web":             {"query"},
+}
+
+func TestImports(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		pkg, imports := strings.TrimPrefix(fields[0], module+"/"), fields[1:]
+		if strings.HasPrefix(pkg, "cmd/") {
+			continue
+		}
+		deps, known := allowed[pkg]
+		if !known {
+			t.Errorf("%s is not in the table of arrows", pkg)
+		}
+		for _, imp := range imports {
+			dep, ours := strings.CutPrefix(imp, module+"/")
+			if ours && !slices.Contains(deps, dep) {
+				t.Errorf("%s imports %s", pkg, dep)
+			}
+		}
+	}
+}
