@@ -1,0 +1,40 @@
+# make demo   sets up, ingests ten photographs, searches them, serves the page
+# make test   sets up and runs the tests
+# make check  the tests with the race detector, and the linters
+GO     ?= go
+PHOTOS ?= testdata/photos
+ADDR   ?= 127.0.0.1:8080
+BIN    := bin/clipsearch
+COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+
+.PHONY: demo test check lint cross bench fuzz build runtime clean
+
+build: $(BIN)
+
+# Go itself knows what has changed: it is asked every time.
+.PHONY: $(BIN)
+$(BIN):
+	@command -v $(GO) >/dev/null || { echo "Go 1.26 or newer is needed: https://go.dev/dl"; exit 1; }
+	@mkdir -p bin
+	$(GO) build -ldflags "-X main.commitID=$(COMMIT)" -o $(BIN) ./cmd/clipsearch
+
+runtime: $(BIN)
+	@$(BIN) runtime info >/dev/null 2>&1 || $(BIN) runtime install
+
+demo: runtime
+	@$(BIN) demo --index .demo/index --photos "$(PHOTOS)" --addr $(ADDR) $(if $(filter 0,$(DEMO_SERVE)),--no-serve)
+
+test: runtime
+	$(GO) test ./...
+	$(GO) test -tags nomodel ./cmd/clipsearch ./embed/...
+
+check: lint runtime
+	$(GO) test -race ./...
+
+lint:
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt: the files above are not formatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+clean:
+	rm -rf bin .demo
