@@ -1,0 +1,336 @@
+package clip
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/clipsearch/clipsearch"
+)
+
+// tokenizerFile is what a tokenizer.json says, or what is known of a tokenizer
+// that lies in another form.
+type tokenizerFile struct {
+	normalizer, splitter, template json.RawMessage
+	added                          []addedToken
+	padding                        struct {
+		ID *int64 `json:"pad_id"`
+	}
+	kind     string // "BPE", "WordPiece" or "Unigram"
+	settings map[string]json.RawMessage
+	vocab    map[string]int32 // of Unigram: once there is a model
+	merges   [][2]string
+	pieces   []string // of Unigram
+	scores   []float64
+}
+
+// maxSequences is how many sequences of normalisers may lie in each other.
+const maxSequences = 8
+
+func readTokenizerFile(_ fs.FS, data []byte) (*tokenizerFile, error) {
+	f := &tokenizerFile{settings: map[string]json.RawMessage{}}
+	r := newJSONReader(data)
+	r.object(func(key string) {
+		switch key {
+		case "normalizer":
+			r.value(&f.normalizer)
+		case "pre_tokenizer":
+			r.value(&f.splitter)
+		case "post_processor":
+			r.value(&f.template)
+		case "added_tokens":
+			r.value(&f.added)
+		case "padding":
+			r.value(&f.padding)
+		case "model":
+			f.readModel(r)
+		default:
+			r.skip()
+		}
+	})
+	return f, r.end()
+}
+
+func (f *tokenizerFile) readModel(r *jsonReader) {
+	r.object(func(key string) {
+		switch {
+		case key == "type":
+			f.kind = r.str()
+		case key == "merges":
+			f.readMerges(r)
+		case key == "vocab" && r.next() == '{':
+			f.vocab = readVocabulary(r)
+		case key == "vocab":
+			r.array(func() { f.readPiece(r) })
+		default:
+			var v json.RawMessage
+			r.value(&v)
+			f.settings[key] = v
+		}
+	})
+	switch { // early files do not name the type
+	case f.kind != "":
+	case f.pieces != nil:
+		f.kind = "Unigram"
+	case f.merges != nil:
+		f.kind = "BPE"
+	default:
+		f.kind = "WordPiece"
+	}
+}
+
+// readVocabulary reads an object of tokens and their ids.
+func readVocabulary(r *jsonReader) map[string]int32 {
+	vocab := make(map[string]int32, (len(r.s)-r.i)/40)
+	r.object(func(token string) { vocab[strings.Clone(token)] = r.id() })
+	return vocab
+}
+
+// readMerges reads a list of pairs, written "a b" or ["a", "b"].
+func (f *tokenizerFile) readMerges(r *jsonReader) {
+	f.merges = make([][2]string, 0, (len(r.s)-r.i)/32)
+	r.array(func() {
+		var parts []string
+		if r.next() == '"' {
+			parts = strings.Split(r.str(), " ")
+		} else {
+			r.array(func() { parts = append(parts, r.str()) })
+		}
+		if len(parts) != 2 {
+			r.fail("a merge of %d tokens", len(parts))
+			return
+		}
+		f.merges = append(f.merges, [2]string{parts[0], parts[1]})
+	})
+}
+
+// readPiece reads ["piece", score].
+func (f *tokenizerFile) readPiece(r *jsonReader) {
+	n := 0
+	r.array(func() {
+		switch n++; n {
+		case 1:
+			f.pieces = append(f.pieces, strings.Clone(r.str()))
+		case 2:
+			f.scores = append(f.scores, r.float())
+		}
+	})
+	if n != 2 {
+		r.fail("a piece without a score")
+	}
+}
+
+// tokenizer puts the stages together.
+func (f *tokenizerFile) tokenizer() (*Tokenizer, error) {
+	t := &Tokenizer{kind: strings.ToLower(f.kind), clean: func(s string) string { return s }}
+	var err error
+	if t.normalize, err = newNormalizer(f.normalizer, maxSequences); err != nil {
+		return nil, err
+	}
+	if t.split, err = newSplitter(f.splitter, maxSequences); err != nil {
+		return nil, err
+	}
+	if t.before, t.after, err = readTemplate(f.template, maxSequences); err != nil {
+		return nil, err
+	}
+	if t.model, err = f.model(); err != nil {
+		return nil, err
+	}
+	var raw, normal []addedToken
+	for _, a := range f.added {
+		if id, ok := f.vocab[a.Content]; ok {
+			a.ID = id
+		}
+		if a.ID < 0 {
+			return nil, fmt.Errorf("added token %q has the number %d: %w", a.Content, a.ID, clipsearch.ErrInvalid)
+		}
+		if !a.Normalized {
+			raw = append(raw, a)
+			continue
+		}
+		a.Content = t.normalize(a.Content)
+		normal = append(normal, a)
+	}
+	t.raw, t.normal = newAddedTokens(raw), newAddedTokens(normal)
+	return t, nil
+}
+
+func (f *tokenizerFile) model() (model, error) {
+	if len(f.vocab)+len(f.pieces) == 0 {
+		return nil, fmt.Errorf("there is no vocabulary: %w", clipsearch.ErrInvalid)
+	}
+	raw, err := json.Marshal(f.settings)
+	if err != nil {
+		return nil, err
+	}
+	set := func(v any) error {
+		if err := json.Unmarshal(raw, v); err != nil {
+			return fmt.Errorf("model: %v: %w", err, clipsearch.ErrInvalid)
+		}
+		return nil
+	}
+	switch {
+	case f.kind == "BPE" && f.vocab != nil:
+		var o bpeOptions
+		if err := set(&o); err != nil {
+			return nil, err
+		}
+		return newBPE(f.vocab, f.merges, o)
+	case f.kind == "WordPiece" && f.vocab != nil:
+		var o wordPieceOptions
+		if err := set(&o); err != nil {
+			return nil, err
+		}
+		return newWordPiece(f.vocab, o)
+	case f.kind == "Unigram" && len(f.pieces) == len(f.scores):
+		var o unigramOptions
+		if err := set(&o); err != nil {
+			return nil, err
+		}
+		m, err := newUnigram(f.pieces, f.scores, o)
+		if err == nil {
+			f.vocab = m.vocab
+		}
+		return m, err
+	}
+	return nil, fmt.Errorf("model %q is not known here, or not with such a vocabulary: %w", f.kind, clipsearch.ErrInvalid)
+}
+
+// pad returns what fills a row: as tokenizer_config.json says, or tokenizer.json,
+// or the usual name of such a token.
+func (f *tokenizerFile) pad(c tokenizerConfig) int64 {
+	if c.pad == "" && f.padding.ID != nil && *f.padding.ID >= 0 {
+		return *f.padding.ID
+	}
+	for _, name := range []string{c.pad, "<pad>", "[PAD]"} {
+		for _, a := range f.added {
+			if a.Content == name && name != "" {
+				return int64(a.ID)
+			}
+		}
+		if id, ok := f.vocab[name]; ok {
+			return int64(id)
+		}
+	}
+	return 0
+}
+
+// tokenizerConfig is what matters of a tokenizer_config.json.
+type tokenizerConfig struct {
+	pad   string
+	cased bool // letters keep their case; said for vocab.txt alone
+}
+
+// readTokenizerConfig returns the zero value where there is no such file.
+func readTokenizerConfig(fsys fs.FS) (tokenizerConfig, error) {
+	const name = "tokenizer_config.json"
+	data, err := fs.ReadFile(fsys, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return tokenizerConfig{}, nil
+	}
+	if err != nil {
+		return tokenizerConfig{}, err
+	}
+	var file struct {
+		Pad   json.RawMessage `json:"pad_token"` // its text, or an added token
+		Lower *bool           `json:"do_lower_case"`
+	}
+	if err := json.Unmarshal(data, &file); err != nil {
+		return tokenizerConfig{}, fmt.Errorf("%s: %v: %w", name, err, clipsearch.ErrInvalid)
+	}
+	c := tokenizerConfig{cased: file.Lower != nil && !*file.Lower}
+	var token addedToken
+	if json.Unmarshal(file.Pad, &c.pad) != nil && json.Unmarshal(file.Pad, &token) == nil {
+		c.pad = token.Content
+	}
+	return c, nil
+}
+
+// readClipVocabulary reads vocab.json and merges.txt, which have neither
+// normaliser nor marks: they are CLIP's own.
+func readClipVocabulary(fsys fs.FS, data []byte) (*tokenizerFile, error) {
+	const begin, end = "<|startoftext|>", "<|endoftext|>"
+	r := newJSONReader(data)
+	f := &tokenizerFile{kind: "BPE", vocab: readVocabulary(r)}
+	if err := r.end(); err != nil {
+		return nil, err
+	}
+	first, okFirst := f.vocab[begin]
+	last, okLast := f.vocab[end]
+	if !okFirst || !okLast {
+		return nil, fmt.Errorf("%s and %s are not in it: this is not CLIP's tokenizer, and others need a tokenizer.json: %w", begin, end, clipsearch.ErrInvalid)
+	}
+	f.added = []addedToken{{ID: first, Content: begin}, {ID: last, Content: end}}
+	f.normalizer = json.RawMessage(`{"type": "Sequence", "normalizers": [{"type": "NFC"},
+		{"type": "Replace", "pattern": {"Regex": "\\s+"}, "content": " "}, {"type": "Lowercase"}]}`)
+	pattern, err := json.Marshal(clipWordsSpecial)
+	if err != nil {
+		return nil, err
+	}
+	f.splitter = fmt.Appendf(nil, `{"type": "Sequence", "pretokenizers": [
+		{"type": "Split", "pattern": {"Regex": %s}, "behavior": "Removed", "invert": true},
+		{"type": "ByteLevel", "add_prefix_space": false}]}`, pattern)
+	f.template = fmt.Appendf(nil, `{"type": "RobertaProcessing", "sep": [%q, %d], "cls": [%q, %d]}`, end, last, begin, first)
+	f.settings = map[string]json.RawMessage{
+		"unk_token": json.RawMessage(`"` + end + `"`), "end_of_word_suffix": json.RawMessage(`"</w>"`),
+	}
+	f.merges, err = readMergesText(fsys)
+	return f, err
+}
+
+func readMergesText(fsys fs.FS) ([][2]string, error) {
+	const name = "merges.txt"
+	data, err := fs.ReadFile(fsys, name)
+	if err != nil {
+		return nil, errors.Join(err, clipsearch.ErrInvalid)
+	}
+	if !utf8.Valid(data) {
+		return nil, fmt.Errorf("%s is not UTF-8: %w", name, clipsearch.ErrInvalid)
+	}
+	var merges [][2]string
+	for line := range strings.Lines(string(data)) {
+		line = strings.TrimRight(line, "\r\n")
+		if line == "" || strings.HasPrefix(line, "#version") {
+			continue
+		}
+		left, right, ok := strings.Cut(line, " ")
+		if !ok || strings.Contains(right, " ") {
+			return nil, fmt.Errorf("%s: %q is no pair: %w", name, line, clipsearch.ErrInvalid)
+		}
+		merges = append(merges, [2]string{left, right})
+	}
+	return merges, nil
+}
+
+// readBertVocabulary reads vocab.txt, one token a line: BERT's, uncased unless
+// tokenizer_config.json says otherwise.
+func readBertVocabulary(fsys fs.FS, data []byte) (*tokenizerFile, error) {
+	f := &tokenizerFile{kind: "WordPiece", vocab: map[string]int32{}}
+	lines := bufio.NewScanner(bytes.NewReader(data))
+	for id := int32(0); lines.Scan(); id++ {
+		f.vocab[lines.Text()] = id
+	}
+	if err := lines.Err(); err != nil || !utf8.Valid(data) {
+		return nil, fmt.Errorf("not a list of tokens, one a line: %w", clipsearch.ErrInvalid)
+	}
+	for _, mark := range []string{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"} {
+		id, ok := f.vocab[mark]
+		if !ok {
+			return nil, fmt.Errorf("%s is not in it: this is not BERT's tokenizer: %w", mark, clipsearch.ErrInvalid)
+		}
+		f.added = append(f.added, addedToken{ID: id, Content: mark})
+	}
+	c, err := readTokenizerConfig(fsys)
+	if err != nil {
+		return nil, err
+	}
+	f.normalizer = fmt.Appendf(nil, `{"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true, "lowercase": %t}`, !c.cased)
+	f.splitter = json.RawMessage(`{"type": "BertPreTokenizer"}`)
+	f.template = fmt.Appendf(nil, `{"type": "BertProcessing", "sep": ["[SEP]", %d], "cls": ["[CLS]", %d]}`, f.vocab["[SEP]"], f.vocab["[CLS]"])
+	return f, nil
+}
