@@ -1,0 +1,273 @@
+package clip
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+
+	"github.com/clipsearch/clipsearch"
+)
+
+// ManifestName is the file that makes a directory a model of ours.
+const ManifestName = "clipsearch-model.json"
+
+// manifestVersion is the newest manifest that this program reads.
+const manifestVersion = 1
+
+// Model is the manifest of a model directory: all that decides its vectors, but
+// for the names, types and shapes of the graphs' ports, which are read from the
+// graphs themselves.
+type Model struct {
+	Version       int        `json:"version"`
+	Name          string     `json:"name"` // with its version: "clipsearch-lite-1"
+	Layout        string     `json:"layout"`
+	Architecture  string     `json:"architecture"`
+	Dim           int        `json:"dim"` // of an embedding; 0: as the graph says
+	ContextLength int        `json:"context_length"`
+	LogitScale    float64    `json:"logit_scale"` // factor on a cosine, not its logarithm
+	LogitBias     float64    `json:"logit_bias"`
+	Licence       string     `json:"licence"`
+	Precision     string     `json:"precision"` // "fp32" or "int8"
+	Preprocess    Preprocess `json:"preprocess"`
+	Image         string     `json:"image"` // the image tower's file
+	Text          string     `json:"text"`  // the text tower's file; empty: none
+	Tokenizer     Words      `json:"tokenizer"`
+	Files         []File     `json:"files"` // all that the model consists of
+
+	fsys fs.FS
+	dir  string // on disk, or ""
+}
+
+// Words says how a text becomes the text tower's input.
+type Words struct {
+	Dir   string `json:"dir"`   // of tokenizer.json and its like; empty: the model has none
+	Clean string `json:"clean"` // "none", "open_clip" or "canonicalize"
+	Pad   int64  `json:"pad"`   // the id that fills up
+	PadTo int    `json:"pad_to"`
+	// PadTo is the length of every text with its padding; 0: texts stay as
+	// long as they are, and no longer than the longest of their batch.
+}
+
+// File is one file of a model.
+type File struct {
+	Name   string `json:"name"` // relative to the directory, with slashes
+	Bytes  int64  `json:"bytes"`
+	SHA256 string `json:"sha256"`
+}
+
+// ReadModel reads the model in dir: its manifest, or else one of the layouts
+// found in the wild (see layout.go), whose files are then hashed. precision is
+// "fp32" or "int8", or "" for what the directory has, fp32 first.
+func ReadModel(dir, precision string) (Model, error) {
+	st, err := os.Stat(dir)
+	if err != nil || !st.IsDir() {
+		return Model{}, fmt.Errorf("model %s: no such directory: %w", dir, clipsearch.ErrInvalid)
+	}
+	m, err := ReadModelFS(os.DirFS(dir), precision)
+	if err != nil {
+		return Model{}, fmt.Errorf("model %s: %w", dir, err)
+	}
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
+	if m.Name == "" {
+		m.Name = filepath.Base(dir)
+	}
+	m.dir = dir
+	return m, nil
+}
+
+// ReadModelFS is ReadModel for a file system, such as an embedded one.
+func ReadModelFS(fsys fs.FS, precision string) (Model, error) {
+	data, err := fs.ReadFile(fsys, ManifestName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return readLayout(fsys, precision)
+	}
+	if err != nil {
+		return Model{}, err
+	}
+	var m Model
+	if err := json.Unmarshal(data, &m); err != nil {
+		return Model{}, fmt.Errorf("%s: %v: %w", ManifestName, err, clipsearch.ErrInvalid)
+	}
+	m.fsys = fsys
+	if err := m.valid(); err != nil {
+		return Model{}, fmt.Errorf("%s: %w", ManifestName, err)
+	}
+	if precision != "" && precision != m.Precision {
+		return Model{}, fmt.Errorf("there is no %s of %s, only %s: %w", precision, m.Name, m.Precision, clipsearch.ErrInvalid)
+	}
+	return m, nil
+}
+
+func (m Model) valid() error {
+	invalid := func(format string, args ...any) error {
+		return fmt.Errorf(format+": %w", append(args, clipsearch.ErrInvalid)...)
+	}
+	switch {
+	case m.Version < 1 || m.Version > manifestVersion:
+		return invalid("version %d is not between 1 and %d: a newer program wrote it", m.Version, manifestVersion)
+	case m.Image == "":
+		return invalid("no image tower is named")
+	case m.Preprocess.Size < 1 || m.Preprocess.Size > 4096:
+		return invalid("pictures of %d pixels", m.Preprocess.Size)
+	case m.ContextLength < 0 || m.ContextLength > 1<<16 || m.Tokenizer.PadTo < 0 || m.Tokenizer.PadTo > 1<<16:
+		return invalid("texts of %d ids, padded to %d", m.ContextLength, m.Tokenizer.PadTo)
+	}
+	for _, f := range append([]File{{Name: m.Image}}, m.Files...) {
+		if !fs.ValidPath(f.Name) {
+			return invalid("%q is no file below the model's directory", f.Name)
+		}
+	}
+	return nil
+}
+
+// FS returns the directory of the model.
+func (m Model) FS() fs.FS { return m.fsys }
+
+// Path returns where a file of the model lies on disk, or "" if it does not
+// (the embedded model).
+func (m Model) Path(name string) string {
+	if m.dir == "" {
+		return ""
+	}
+	return filepath.Join(m.dir, filepath.FromSlash(name))
+}
+
+// Space returns the digest of whatever decides the model's vectors: the bytes
+// of its files, the precision, the preprocessing and the treatment of words.
+// Its name and licence do not.
+func (m Model) Space() clipsearch.Space {
+	sums := make(map[string]string, len(m.Files))
+	for _, f := range m.Files {
+		sums[f.Name] = f.SHA256
+	}
+	b, err := json.Marshal(struct {
+		Version    int
+		Sums       map[string]string // json sorts the keys
+		Image      string
+		Text       string
+		Precision  string
+		Preprocess Preprocess
+		Words      Words
+		Context    int
+	}{1, sums, m.Image, m.Text, m.Precision, m.Preprocess, m.Tokenizer, m.ContextLength})
+	if err != nil {
+		panic(fmt.Sprintf("clip: space of %s: %v", m.Name, err)) // numbers and strings only
+	}
+	return sha256.Sum256(b)
+}
+
+// OpenTokenizer opens the model's tokenizer.
+func (m Model) OpenTokenizer() (*Tokenizer, error) {
+	if m.Tokenizer.Dir == "" {
+		return nil, fmt.Errorf("model %s has no tokenizer: give token ids instead of words: %w", m.Name, clipsearch.ErrInvalid)
+	}
+	sub, err := fs.Sub(m.fsys, m.Tokenizer.Dir)
+	if err != nil {
+		return nil, err
+	}
+	return OpenTokenizer(sub, TokenizerOptions{Clean: m.Tokenizer.Clean, ContextLength: m.ContextLength})
+}
+
+// WriteModel copies the model's files into dir, which must be empty or absent,
+// and writes the manifest last. Every copy is compared with its SHA-256.
+func (m Model) WriteModel(dir string) error {
+	for _, f := range m.Files {
+		if err := m.copyFile(dir, f); err != nil {
+			return fmt.Errorf("copy %s of model %s: %w", f.Name, m.Name, err)
+		}
+	}
+	data, err := json.MarshalIndent(m, "", " ")
+	if err != nil {
+		return err
+	}
+	return writeSynced(filepath.Join(dir, ManifestName), bytes.NewReader(append(data, '\n')))
+}
+
+func (m Model) copyFile(dir string, f File) error {
+	src, err := m.fsys.Open(f.Name)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	to := filepath.Join(dir, filepath.FromSlash(f.Name))
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
+	sum := sha256.New()
+	if err := writeSynced(to, io.TeeReader(src, sum)); err != nil {
+		return err
+	}
+	if got := hex.EncodeToString(sum.Sum(nil)); got != f.SHA256 {
+		return fmt.Errorf("its SHA-256 is %s, not %s: the file has changed", got, f.SHA256)
+	}
+	return nil
+}
+
+func writeSynced(name string, r io.Reader) error {
+	w, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(w, r)
+	return errors.Join(err, w.Sync(), w.Close())
+}
+
+// Verify returns one line for each file of the model that is missing or not
+// what the manifest says.
+func (m Model) Verify() []string {
+	var wrong []string
+	for _, f := range m.Files {
+		got, err := hashFile(m.fsys, f.Name)
+		switch {
+		case err != nil:
+			wrong = append(wrong, fmt.Sprintf("%s: %v", f.Name, err))
+		case got.SHA256 != f.SHA256:
+			wrong = append(wrong, fmt.Sprintf("%s: SHA-256 %s, not %s", f.Name, got.SHA256, f.SHA256))
+		}
+	}
+	return wrong
+}
+
+func hashFile(fsys fs.FS, name string) (File, error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return File{}, err
+	}
+	defer f.Close()
+	sum := sha256.New()
+	n, err := io.Copy(sum, f)
+	if err != nil {
+		return File{}, err
+	}
+	return File{Name: name, Bytes: n, SHA256: hex.EncodeToString(sum.Sum(nil))}, nil
+}
+
+// hashFiles hashes those of names that exist, each once, in the order of names.
+func hashFiles(fsys fs.FS, names []string) ([]File, error) {
+	var files []File
+	for i, name := range names {
+		if name = path.Clean(name); slices.Contains(names[:i], name) {
+			continue
+		}
+		f, err := hashFile(fsys, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}

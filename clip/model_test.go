@@ -1,0 +1,185 @@
+package clip_test
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/clipsearch/clipsearch"
+	"github.com/clipsearch/clipsearch/clip"
+)
+
+// wild is a directory in transformers.js style with graphs of a few bytes:
+// reading a model does not look into them.
+func wild() fstest.MapFS {
+	return fstest.MapFS{
+		"onnx/vision_model.onnx": {Data: []byte("vision")},
+		"onnx/text_model.onnx":   {Data: []byte("text")},
+		"config.json":            {Data: []byte(`{"model_type":"clip","text_config":{"max_position_embeddings":77},"vision_config":{"image_size":32}}`)},
+		"preprocessor_config.json": {Data: []byte(`{"size":{"shortest_edge":32},"crop_size":{"height":32,"width":32},"do_center_crop":true,
+			"resample":2,"image_mean":[0.1,0.2,0.3],"image_std":[0.4,0.5,0.6]}`)},
+	}
+}
+
+func TestReadLayout(t *testing.T) {
+	m, err := clip.ReadModelFS(wild(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := clip.Preprocess{
+		Size: 32, Resize: "shortest", Interpolation: "bilinear", CropRounding: "floor",
+		Mean: [3]float64{.1, .2, .3}, Std: [3]float64{.4, .5, .6},
+	}
+	if diff := cmp.Diff(want, m.Preprocess); diff != "" {
+		t.Errorf("preprocessing (-want +got):\n%s", diff)
+	}
+	if m.Layout != "transformers.js" || m.Image != "onnx/vision_model.onnx" || m.Text != "onnx/text_model.onnx" || m.ContextLength != 77 || m.Precision != "fp32" {
+		t.Errorf("model %+v", m)
+	}
+	if m.Tokenizer.Dir != "" {
+		t.Errorf("a tokenizer in %q, where there is none", m.Tokenizer.Dir)
+	}
+	if _, err := m.OpenTokenizer(); !errors.Is(err, clipsearch.ErrInvalid) {
+		t.Errorf("OpenTokenizer without one: %v is not ErrInvalid", err)
+	}
+}
+
+func TestPreprocessFiles(t *testing.T) {
+	for _, tt := range []struct {
+		name, in string
+		want     clip.Preprocess
+		fails    string
+	}{
+		{name: "squash", in: `{"size":{"height":48,"width":48},"resample":3,"image_mean":[0.5,0.5,0.5],"image_std":[0.5,0.5,0.5]}`,
+			want: clip.Preprocess{Size: 48, Resize: "squash", Interpolation: "bicubic", CropRounding: "floor", Mean: [3]float64{.5, .5, .5}, Std: [3]float64{.5, .5, .5}}},
+		{name: "no normalization", in: `{"size":40,"do_normalize":false,"resample":3}`,
+			want: clip.Preprocess{Size: 40, Resize: "shortest", Interpolation: "bicubic", CropRounding: "floor", Std: [3]float64{1, 1, 1}}},
+		{name: "another crop", in: `{"size":{"shortest_edge":40},"crop_size":32,"do_center_crop":true}`, fails: "resized to 40 and cut to 32"},
+		{name: "another interpolation", in: `{"size":32,"resample":1}`, fails: "neither bicubic nor bilinear"},
+		{name: "zero deviation", in: `{"size":32,"resample":3,"image_std":[0,1,1]}`, fails: "has a zero"},
+		{name: "no JSON", in: `{"size":`, fails: "preprocessor_config.json"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			fsys := wild()
+			fsys["preprocessor_config.json"] = &fstest.MapFile{Data: []byte(tt.in)}
+			m, err := clip.ReadModelFS(fsys, "")
+			if tt.fails != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.fails) || !errors.Is(err, clipsearch.ErrInvalid) {
+					t.Errorf("error %v does not say %q", err, tt.fails)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, m.Preprocess); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestSpace: whatever decides a vector changes the space, and nothing else does.
+func TestSpace(t *testing.T) {
+	m, err := clip.ReadModelFS(wild(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	same := m
+	same.Name, same.Licence, same.LogitScale = "another", "another", 7
+	if same.Space() != m.Space() {
+		t.Error("name, licence and logit_scale change the space")
+	}
+	for name, change := range map[string]func(*clip.Model){
+		"interpolation": func(m *clip.Model) { m.Preprocess.Interpolation = "bicubic" },
+		"mean":          func(m *clip.Model) { m.Preprocess.Mean[0] = .11 },
+		"precision":     func(m *clip.Model) { m.Precision = "int8" },
+		"cleaning":      func(m *clip.Model) { m.Tokenizer.Clean = "canonicalize" },
+		"a file":        func(m *clip.Model) { m.Files = append([]clip.File{{Name: "x", SHA256: "1"}}, m.Files...) },
+	} {
+		other := m
+		if change(&other); other.Space() == m.Space() {
+			t.Errorf("%s does not change the space", name)
+		}
+	}
+}
+
+// TestWriteModel: a copy is the same model, and damage to it is seen.
+func TestWriteModel(t *testing.T) {
+	m, err := clip.ReadModelFS(wild(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Name, m.Dim = "tiny", 24
+	dir := filepath.Join(t.TempDir(), "copy")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.WriteModel(dir); err != nil {
+		t.Fatal(err)
+	}
+	got, err := clip.ReadModel(dir, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Space() != m.Space() || got.Name != "tiny" || got.Dim != 24 || len(got.Verify()) != 0 {
+		t.Errorf("the copy is %+v with %v", got, got.Verify())
+	}
+	if err := os.WriteFile(got.Path(got.Image), []byte("damaged"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if wrong := got.Verify(); len(wrong) != 1 || !strings.Contains(wrong[0], "onnx/vision_model.onnx") {
+		t.Errorf("Verify says %q of a damaged image tower", wrong)
+	}
+}
+
+func TestReadModelMistakes(t *testing.T) {
+	manifest := func(change func(map[string]any)) fstest.MapFS {
+		m := map[string]any{"version": 1, "name": "x", "image": "i.onnx", "preprocess": map[string]any{"size": 32}}
+		change(m)
+		data, err := json.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fstest.MapFS{clip.ManifestName: {Data: data}}
+	}
+	for name, fsys := range map[string]fstest.MapFS{
+		"empty":               {},
+		"newer":               manifest(func(m map[string]any) { m["version"] = 2 }),
+		"no image tower":      manifest(func(m map[string]any) { m["image"] = "" }),
+		"out of the folder":   manifest(func(m map[string]any) { m["image"] = "../i.onnx" }),
+		"file out of it":      manifest(func(m map[string]any) { m["files"] = []any{map[string]any{"name": "/etc/passwd"}} }),
+		"pictures of no size": manifest(func(m map[string]any) { m["preprocess"] = map[string]any{"size": 0} }),
+		"no JSON":             {clip.ManifestName: {Data: []byte("{")}},
+	} {
+		if _, err := clip.ReadModelFS(fsys, ""); !errors.Is(err, clipsearch.ErrInvalid) {
+			t.Errorf("%s: %v is not ErrInvalid", name, err)
+		}
+	}
+	if _, err := clip.ReadModelFS(wild(), "int8"); !errors.Is(err, clipsearch.ErrInvalid) {
+		t.Errorf("int8 of a model that has fp32 alone: %v", err)
+	}
+}
+
+func FuzzReadModelFS(f *testing.F) {
+	f.Add([]byte(`{"version":1,"image":"i.onnx","preprocess":{"size":32},"files":[{"name":"i.onnx"}]}`), []byte(`{"size":[3,4]}`))
+	f.Add([]byte(``), []byte(`{"size":{"height":48,"width":48},"resample":9}`))
+	f.Fuzz(func(t *testing.T, manifest, preprocess []byte) {
+		fsys := wild()
+		fsys["preprocessor_config.json"] = &fstest.MapFile{Data: preprocess}
+		if len(manifest) > 0 {
+			fsys[clip.ManifestName] = &fstest.MapFile{Data: manifest}
+		}
+		m, err := clip.ReadModelFS(fsys, "")
+		if err == nil {
+			m.Space()
+			m.Verify()
+		}
+	})
+}
