@@ -37,9 +37,10 @@ func (p Preprocess) Fit(img image.Image) *image.RGBA {
 	fullW, fullH := p.resized(w, h)
 	x0, y0 := p.margin(fullW), p.margin(fullH)
 	kernel := p.kernel()
+	columnsFirst := h > fullH && h-fullH > 2*(w-fullW) // as of Pillow 13; rows first until then, with a last bit that differs
 	resample(dst, src,
 		kernel.taps(w, fullW, x0, x0+p.Size),
-		kernel.taps(h, fullH, y0, y0+p.Size))
+		kernel.taps(h, fullH, y0, y0+p.Size), columnsFirst)
 	return dst
 }
 

@@ -7,10 +7,10 @@ import (
 	"sync"
 )
 
-// Pillow resizes by convolution, columns first and rows second, with weights
-// in fixed point and a picture of bytes in between; each of these roundings
-// shows in the result, so each is kept. Only what survives the crop is
-// computed: that the rest is missing changes nothing.
+// Pillow resizes by convolution, one axis after the other, with weights in
+// fixed point and a picture of bytes in between; each of these roundings shows
+// in the result, so each is kept. Only what survives the crop is computed: that
+// the rest is missing changes nothing.
 
 // precision is the number of binary places of a weight.
 const precision = 22
@@ -43,114 +43,165 @@ func cubic(x float64) float64 {
 	return 0
 }
 
-// taps are the weights of a resize along one axis: output i is the sum over
-// weights[i*width : i*width+count[i]], times the inputs from first[i] on.
-type taps struct {
-	n            int // outputs
-	width        int
-	first, count []int
-	weights      []int64
-	identity     bool // the resize changes nothing
+// taps are the weights of a resize along one axis: an output is the sum of the
+// inputs from first on, each times its weight.
+type taps []struct {
+	first   int
+	weights []int64
 }
 
 // taps returns those of the outputs lo to hi of a resize from in to out pixels.
-func (k kernel) taps(in, out, lo, hi int) *taps {
+func (k kernel) taps(in, out, lo, hi int) taps {
 	scale := float64(in) / float64(out)
 	stretch := max(scale, 1)
 	support := k.support * stretch
-	t := &taps{n: hi - lo, width: 2*int(math.Ceil(support)) + 1, identity: in == out && lo == 0 && hi == out}
-	t.first, t.count = make([]int, t.n), make([]int, t.n)
-	t.weights = make([]int64, t.n*t.width)
-	exact := make([]float64, t.width)
-	for i := range t.n {
+	width := 2*int(math.Ceil(support)) + 1
+	exact, weights := make([]float64, width), make([]int64, (hi-lo)*width)
+	t := make(taps, hi-lo)
+	for i := range t {
 		center := (float64(lo+i) + 0.5) * scale
 		first := max(0, int(center-support+0.5))
 		count := min(in, int(center+support+0.5)) - first
 		sum := 0.0
-		for x := range count {
-			exact[x] = k.weight((float64(x+first) - center + 0.5) * (1 / stretch))
-			sum += exact[x]
+		for j := range count {
+			exact[j] = k.weight((float64(first+j) - center + 0.5) * (1 / stretch))
+			sum += exact[j]
 		}
-		t.first[i], t.count[i] = first, count
-		for x := range count {
-			t.weights[i*t.width+x] = fixed(exact[x] / sum)
+		t[i].first, t[i].weights = first, weights[i*width:][:count]
+		for j := range count {
+			t[i].weights[j] = int64(math.Round(exact[j] / sum * (1 << precision)))
 		}
 	}
 	return t
 }
 
-// fixed rounds w to fixed point, halves away from zero.
-func fixed(w float64) int64 { return int64(math.Round(w * (1 << precision))) }
-
 // span returns the inputs that t reads: from lo up to hi.
-func (t *taps) span() (lo, hi int) {
-	last := t.n - 1
-	return t.first[0], t.first[last] + t.count[last]
+func (t taps) span() (lo, hi int) {
+	last := t[len(t)-1]
+	return t[0].first, last.first + len(last.weights)
 }
 
-// resample writes src, resized by horizontal and then by vertical, into dst.
-// Both passes are the same loop, for each turns its picture over the diagonal:
-// rows in, columns out.
-func resample(dst, src *image.RGBA, horizontal, vertical *taps) {
-	lo, hi := vertical.span()
-	rows := hi - lo
-	stride := 4 * ((rows+15)&^15 | 16) // an odd number of cache lines, so that a column's pixels do not evict each other
-	buf := middle.Get().(*[]byte)
-	defer middle.Put(buf)
-	if need := stride * horizontal.n; cap(*buf) < need {
-		*buf = make([]byte, need)
-	}
-	mid := (*buf)[:stride*horizontal.n]
-	pass(mid, stride, src.Pix[lo*src.Stride:], src.Stride, rows, horizontal)
-	for i := range vertical.first {
-		vertical.first[i] -= lo
-	}
-	pass(dst.Pix, dst.Stride, mid, stride, horizontal.n, vertical)
+// scratch is what a resize needs for itself.
+type scratch struct {
+	mid  image.RGBA // between the passes
+	sums []int64
 }
 
-// middle keeps the pictures between the passes.
-var middle = sync.Pool{New: func() any { return new([]byte) }}
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
-// pass convolves n rows of src with t; row r becomes column r of dst.
-func pass(dst []byte, dstStride int, src []byte, srcStride, n int, t *taps) {
-	for r := range n {
-		row := src[r*srcStride:]
-		at := 4 * r
-		for i := range t.n {
-			v := opaqueBlack
-			if t.identity {
-				v |= binary.LittleEndian.Uint32(row[4*i:])
-			} else {
-				first, count := t.first[i], t.count[i]
-				v |= convolve(row[4*first:4*(first+count)], t.weights[i*t.width:i*t.width+count])
-			}
-			binary.LittleEndian.PutUint32(dst[at:], v)
-			at += dstStride
+// picture returns s.mid with these sides, its pixels left as they were.
+func (s *scratch) picture(w, h int) *image.RGBA {
+	if need := 4 * w * h; cap(s.mid.Pix) < need {
+		s.mid.Pix = make([]byte, need)
+	}
+	s.mid.Pix = s.mid.Pix[:4*w*h]
+	s.mid.Stride, s.mid.Rect = 4*w, image.Rect(0, 0, w, h)
+	return &s.mid
+}
+
+// resample writes src, resized by horizontal and by vertical, into dst: rows
+// first and columns second, or the other way round.
+func resample(dst, src *image.RGBA, horizontal, vertical taps, columnsFirst bool) {
+	s := scratches.Get().(*scratch)
+	defer scratches.Put(s)
+	x0, x1 := horizontal.span()
+	y0, y1 := vertical.span()
+	part := src.SubImage(image.Rect(x0, y0, x1, y1).Add(src.Rect.Min)).(*image.RGBA)
+	if columnsFirst {
+		mid := s.picture(x1-x0, len(vertical))
+		s.resizeColumns(mid, part, vertical, y0)
+		resizeRows(dst, mid, horizontal, x0)
+		return
+	}
+	mid := s.picture(len(horizontal), y1-y0)
+	resizeRows(mid, part, horizontal, x0)
+	s.resizeColumns(dst, mid, vertical, y0)
+}
+
+// resizeRows convolves each row of src, whose first pixel is the one that t
+// calls skip.
+func resizeRows(dst, src *image.RGBA, t taps, skip int) {
+	for y := range src.Rect.Dy() {
+		from, to := src.Pix[y*src.Stride:], dst.Pix[y*dst.Stride:][:4*len(t)]
+		for i := range t {
+			at := 4 * (t[i].first - skip)
+			binary.LittleEndian.PutUint32(to[4*i:], convolve(from[at:], t[i].weights))
 		}
 	}
 }
 
-const opaqueBlack uint32 = 0xff << 24
+// Red and blue are summed in one number, blue 32 bits up: neither sum exceeds
+// 31 bits, and what a negative red borrows is given back at the end.
+const (
+	half      int64 = 1 << (precision - 1)
+	halfTwice int64 = half | half<<32
+)
 
-// convolve returns the weighted sum of pixels, rounded and clipped. Red and
-// blue are summed in one number, blue 32 bits up: neither sum exceeds 31 bits,
-// and what red borrows is given back at the end.
+func redBlueOf(p uint32) int64 { return int64(p&0xff) | int64(p>>16&0xff)<<32 }
+func greenOf(p uint32) int64   { return int64(p >> 8 & 0xff) }
+
+// convolve returns the opaque pixel that is the weighted sum of pixels, rounded
+// and clipped.
 func convolve(pixels []byte, weights []int64) uint32 {
-	const half = 1 << (precision - 1)
-	redBlue, green := int64(half|half<<32), int64(half)
+	redBlue, green := halfTwice, half
+	pixels = pixels[:4*len(weights)]
 	for _, w := range weights {
 		if len(pixels) < 4 {
-			break
+			break // never; the compiler cannot know
 		}
-		p := int64(binary.LittleEndian.Uint32(pixels))
-		redBlue += w * (p&0xff | p&0xff0000<<16)
-		green += w * (p >> 8 & 0xff)
+		p := binary.LittleEndian.Uint32(pixels)
+		redBlue += w * redBlueOf(p)
+		green += w * greenOf(p)
 		pixels = pixels[4:]
 	}
+	return rounded(redBlue, green)
+}
+
+func rounded(redBlue, green int64) uint32 {
 	red := int64(int32(redBlue))
 	blue := (redBlue - red) >> 32
-	return clip8(red) | clip8(green)<<8 | clip8(blue)<<16
+	return clip8(red) | clip8(green)<<8 | clip8(blue)<<16 | 0xff<<24
 }
 
 // clip8 returns the whole part of v, at least 0 and at most 255.
 func clip8(v int64) uint32 { return uint32(min(max(v>>precision, 0), 255)) }
+
+// resizeColumns convolves the columns of src, whose first row is the one that
+// t calls skip: all of them side by side, for rows are what lies together.
+func (s *scratch) resizeColumns(dst, src *image.RGBA, t taps, skip int) {
+	const together = 512 // columns whose sums stay in the nearest cache
+	if s.sums == nil {
+		s.sums = make([]int64, 2*together)
+	}
+	for i := range t {
+		from := src.Pix[(t[i].first-skip)*src.Stride:]
+		to := dst.Pix[i*dst.Stride:][:4*src.Rect.Dx()]
+		for x := 0; x < len(to); x += 4 * together {
+			n := min(together, (len(to)-x)/4)
+			sumRows(to[x:][:4*n], from[x:], src.Stride, t[i].weights, s.sums[:n], s.sums[together:][:n])
+		}
+	}
+}
+
+// sumRows writes the weighted sum of rows, which lie stride bytes apart.
+func sumRows(to, rows []byte, stride int, weights, redBlue, green []int64) {
+	green = green[:len(redBlue)]
+	for x := range redBlue {
+		redBlue[x], green[x] = halfTwice, half
+	}
+	for j, w := range weights {
+		row := rows[j*stride:]
+		for x := range redBlue {
+			if len(row) < 4 {
+				break
+			}
+			p := binary.LittleEndian.Uint32(row)
+			redBlue[x] += w * redBlueOf(p)
+			green[x] += w * greenOf(p)
+			row = row[4:]
+		}
+	}
+	for x := range redBlue {
+		binary.LittleEndian.PutUint32(to[4*x:], rounded(redBlue[x], green[x]))
+	}
+}
