@@ -83,8 +83,8 @@ func (t taps) span() (lo, hi int) {
 
 // scratch is what a resize needs for itself.
 type scratch struct {
-	mid  image.RGBA // between the passes
-	sums []int64
+	mid            image.RGBA // between the passes
+	redBlue, green []int64
 }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
@@ -99,6 +99,14 @@ func (s *scratch) picture(w, h int) *image.RGBA {
 	return &s.mid
 }
 
+// numbers returns room for n pixels, its values left as they were.
+func (s *scratch) numbers(n int) (redBlue, green []int64) {
+	if cap(s.redBlue) < n {
+		s.redBlue, s.green = make([]int64, n), make([]int64, n)
+	}
+	return s.redBlue[:n], s.green[:n]
+}
+
 // resample writes src, resized by horizontal and by vertical, into dst: rows
 // first and columns second, or the other way round.
 func resample(dst, src *image.RGBA, horizontal, vertical taps, columnsFirst bool) {
@@ -110,54 +118,62 @@ func resample(dst, src *image.RGBA, horizontal, vertical taps, columnsFirst bool
 	if columnsFirst {
 		mid := s.picture(x1-x0, len(vertical))
 		s.resizeColumns(mid, part, vertical, y0)
-		resizeRows(dst, mid, horizontal, x0)
+		s.resizeRows(dst, mid, horizontal, x0)
 		return
 	}
 	mid := s.picture(len(horizontal), y1-y0)
-	resizeRows(mid, part, horizontal, x0)
+	s.resizeRows(mid, part, horizontal, x0)
 	s.resizeColumns(dst, mid, vertical, y0)
 }
 
 // resizeRows convolves each row of src, whose first pixel is the one that t
 // calls skip.
-func resizeRows(dst, src *image.RGBA, t taps, skip int) {
+func (s *scratch) resizeRows(dst, src *image.RGBA, t taps, skip int) {
+	redBlue, green := s.numbers(src.Rect.Dx())
 	for y := range src.Rect.Dy() {
-		from, to := src.Pix[y*src.Stride:], dst.Pix[y*dst.Stride:][:4*len(t)]
+		unpack(redBlue, green, src.Pix[y*src.Stride:])
+		to := dst.Pix[y*dst.Stride:][:4*len(t)]
 		for i := range t {
-			at := 4 * (t[i].first - skip)
-			binary.LittleEndian.PutUint32(to[4*i:], convolve(from[at:], t[i].weights))
+			at, w := t[i].first-skip, t[i].weights
+			binary.LittleEndian.PutUint32(to[4*i:], convolve(redBlue[at:], green[at:], w))
 		}
 	}
 }
 
-// Red and blue are summed in one number, blue 32 bits up: neither sum exceeds
-// 31 bits, and what a negative red borrows is given back at the end.
+// A pixel is two numbers, of which red and blue share one, blue 32 bits up:
+// neither's sum exceeds 31 bits, and what a negative red borrows is given back
+// at the end.
+func unpack(redBlue, green []int64, row []byte) {
+	green = green[:len(redBlue)]
+	for x := range redBlue {
+		redBlue[x], green[x] = pixel(row, x)
+	}
+}
+
+func pixel(row []byte, x int) (redBlue, green int64) {
+	p := binary.LittleEndian.Uint32(row[4*x : 4*x+4 : 4*x+4])
+	return int64(p&0xff) | int64(p>>16&0xff)<<32, int64(p >> 8 & 0xff)
+}
+
 const (
 	half      int64 = 1 << (precision - 1)
 	halfTwice int64 = half | half<<32
 )
 
-func redBlueOf(p uint32) int64 { return int64(p&0xff) | int64(p>>16&0xff)<<32 }
-func greenOf(p uint32) int64   { return int64(p >> 8 & 0xff) }
-
-// convolve returns the opaque pixel that is the weighted sum of pixels, rounded
-// and clipped.
-func convolve(pixels []byte, weights []int64) uint32 {
-	redBlue, green := halfTwice, half
-	pixels = pixels[:4*len(weights)]
-	for _, w := range weights {
-		if len(pixels) < 4 {
-			break // never; the compiler cannot know
-		}
-		p := binary.LittleEndian.Uint32(pixels)
-		redBlue += w * redBlueOf(p)
-		green += w * greenOf(p)
-		pixels = pixels[4:]
+// convolve returns the weighted sum of the first len(weights) pixels.
+func convolve(redBlue, green, weights []int64) uint32 {
+	redBlue, green = redBlue[:len(weights)], green[:len(weights)]
+	rb, g := halfTwice, half
+	for i, w := range weights {
+		rb += w * redBlue[i]
+		g += w * green[i]
 	}
-	return rounded(redBlue, green)
+	return pack(rb, g)
 }
 
-func rounded(redBlue, green int64) uint32 {
+// pack returns the opaque pixel of these sums, rounded (half is in them) and
+// clipped.
+func pack(redBlue, green int64) uint32 {
 	red := int64(int32(redBlue))
 	blue := (redBlue - red) >> 32
 	return clip8(red) | clip8(green)<<8 | clip8(blue)<<16 | 0xff<<24
@@ -167,18 +183,16 @@ func rounded(redBlue, green int64) uint32 {
 func clip8(v int64) uint32 { return uint32(min(max(v>>precision, 0), 255)) }
 
 // resizeColumns convolves the columns of src, whose first row is the one that
-// t calls skip: all of them side by side, for rows are what lies together.
+// t calls skip: many side by side, for it is rows that lie together.
 func (s *scratch) resizeColumns(dst, src *image.RGBA, t taps, skip int) {
 	const together = 512 // columns whose sums stay in the nearest cache
-	if s.sums == nil {
-		s.sums = make([]int64, 2*together)
-	}
+	redBlue, green := s.numbers(together)
 	for i := range t {
 		from := src.Pix[(t[i].first-skip)*src.Stride:]
 		to := dst.Pix[i*dst.Stride:][:4*src.Rect.Dx()]
 		for x := 0; x < len(to); x += 4 * together {
 			n := min(together, (len(to)-x)/4)
-			sumRows(to[x:][:4*n], from[x:], src.Stride, t[i].weights, s.sums[:n], s.sums[together:][:n])
+			sumRows(to[x:][:4*n], from[x:], src.Stride, t[i].weights, redBlue[:n], green[:n])
 		}
 	}
 }
@@ -192,16 +206,12 @@ func sumRows(to, rows []byte, stride int, weights, redBlue, green []int64) {
 	for j, w := range weights {
 		row := rows[j*stride:]
 		for x := range redBlue {
-			if len(row) < 4 {
-				break
-			}
-			p := binary.LittleEndian.Uint32(row)
-			redBlue[x] += w * redBlueOf(p)
-			green[x] += w * greenOf(p)
-			row = row[4:]
+			rb, g := pixel(row, x)
+			redBlue[x] += w * rb
+			green[x] += w * g
 		}
 	}
 	for x := range redBlue {
-		binary.LittleEndian.PutUint32(to[4*x:], rounded(redBlue[x], green[x]))
+		binary.LittleEndian.PutUint32(to[4*x:], pack(redBlue[x], green[x]))
 	}
 }
