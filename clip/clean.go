@@ -124,9 +124,10 @@ func plain(s string) string {
 	return b.String()
 }
 
+// isPlain reports whether s has ASCII's letters, signs and white space only.
 func isPlain(s string) bool {
 	for i := range len(s) {
-		if s[i] < ' ' || s[i] >= 0x7F {
+		if (s[i] < ' ' || s[i] >= 0x7F) && s[i] != '\n' && s[i] != '\t' && s[i] != '\r' {
 			return false
 		}
 	}

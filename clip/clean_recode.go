@@ -2,30 +2,42 @@ package clip
 
 import (
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding/charmap"
 )
 
-// recode undoes the reading of UTF-8 as Windows-1252 ("cafÃ©" is café again).
-// Three or more letters that make one are no accident; two are one only where
-// they hardly stand side by side in any language.
+// recode undoes the reading of UTF-8 as Windows-1252: "cafÃ©" is café again,
+// unless what was read may have been meant, as in "il est né…»".
 func recode(s string) string {
 	if isPlain(s) {
 		return s
 	}
 	var b strings.Builder
+	before := ' '
 	for s != "" {
-		if r, n := misread(s); n > 0 {
-			b.WriteRune(r)
-			s = s[n:]
-			continue
+		r, n := misread(s)
+		if n == 0 {
+			r, n = utf8.DecodeRuneInString(s)
+			r = beforeSpace(before, r, s[n:])
 		}
-		_, n := utf8.DecodeRuneInString(s)
-		b.WriteString(s[:n])
-		s = s[n:]
+		b.WriteRune(r)
+		before, s = r, s[n:]
 	}
 	return b.String()
+}
+
+// beforeSpace returns r, or what it was before somebody took the second byte of
+// a no-break space or of "à" for a space.
+func beforeSpace(before, r rune, after string) rune {
+	switch {
+	case r != 'Â' && r != 'Ã', !strings.HasPrefix(after, " "), !unicode.IsSpace(before) && !unicode.IsLower(before):
+		return r
+	case r == 'Â':
+		return ' '
+	}
+	return 'à'
 }
 
 // misread returns the letter whose UTF-8 the first letters of s are, and how
@@ -46,23 +58,36 @@ func misread(s string) (rune, int) {
 		}
 	}
 	r, size := utf8.DecodeRune(bytes[:count])
-	if r == utf8.RuneError || size != count || size < 2 || size == 2 && !unlikely(bytes[0], bytes[1]) {
+	if r == utf8.RuneError || size != count || !unlikely(bytes[:size]) {
 		return 0, 0
 	}
 	return r, n
 }
 
-// unlikely reports whether two bytes are hardly two letters of Windows-1252.
-func unlikely(first, second byte) bool {
-	switch first {
-	case 0xC2: // Â before a sign; before a quotation mark it may end a word
-		return second > 0xA0
-	case 0xC3, 0xCE, 0xD0: // Ã, Î and Ð: the Latin, Greek and Cyrillic letters
+// odd are signs that hardly follow a letter.
+const odd = "ƒ†‡ˆ‰ŠŒŽ˜œŸ¤¦¨ª¬¯¸º\u0081\u008D\u008F\u0090\u009D"
+
+// unlikely reports whether the bytes of one letter are hardly two or more of
+// Windows-1252.
+func unlikely(letter []byte) bool {
+	isOdd := func(i int) bool { return strings.ContainsRune(odd, windows1252(letter[i])) }
+	switch first := letter[0]; {
+	case len(letter) < 2:
+		return false
+	case len(letter) == 4: // ð, in front of three signs
 		return true
-	case 0xD2, 0xD3, 0xD4, 0xD5, 0xD6, 0xD7, 0xD9, 0xDA, 0xDB, 0xDE:
+	case len(letter) == 3 && isOdd(1):
+		return true
+	case len(letter) == 3:
+		return strings.ContainsRune("€¢£¥", windows1252(letter[1])) || isOdd(2) && !strings.ContainsRune("…’–—\u00A0\u00AD°´·", windows1252(letter[1]))
+	case first == 0xC2: // Â, before a sign; before a quotation mark it may end a word
+		return letter[1] >= 0xA0
+	case first == 0xC3, first == 0xCE, first == 0xD0: // Ã, Î and Ð: the Latin, Greek and Cyrillic letters
+		return true
+	case first == 0xD7, 0xD2 <= first && first <= 0xDE && first != 0xD8 && first != 0xDC && first != 0xDD:
 		return false
 	}
-	return strings.ContainsRune("ƒ†‡ˆ‰˜¤¦§¨ª¬¯°±²³µ¶¸¹º¼½¾", windows1252(second))
+	return isOdd(1) && !strings.ContainsRune("ŠŒŽœŸ", windows1252(letter[1])) || strings.ContainsRune("§°±²³µ¶¹¼½¾", windows1252(letter[1]))
 }
 
 // windows1252 returns the letter of a byte; the five that have none are

@@ -130,8 +130,10 @@ func (t *Tokenizer) useOpenClip(m *bpe) {
 		marks[begin], marks[end] = t.before[0], t.after[len(t.after)-1]
 	}
 	t.raw, t.normal = newAddedTokens(nil), newAddedTokens(nil)
-	t.normalize = lowerPython
-	t.split = chain([]splitter{cut(matchClip(begin, end), "Removed", true), byteLevel(false, false)})
+	// Its expression ignores case, and so finds in a lone iota subscript neither
+	// a letter nor a sign, and 's in 'ſ.
+	t.normalize = func(s string) string { return strings.ReplaceAll(lowerPython(s), "\u0345", " ") }
+	t.split = chain([]splitter{cut(matchClip(begin, end, "'ſ"), "Removed", true), byteLevel(false, false)})
 	t.model = markedWords{m, marks}
 }
 

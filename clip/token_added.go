@@ -69,10 +69,10 @@ func (a *addedTokens) cut(w word, yield func(part word, id int32) bool) bool {
 		if t.RStrip {
 			to = len(s) - len(strings.TrimLeftFunc(s[to:], unicode.IsSpace))
 		}
-		if !between(from) || !yield(word{}, t.ID) {
+		if from < to && (!between(from) || !yield(word{}, t.ID)) {
 			return false
 		}
-		begin, at = to, to
+		begin = to // the next may lie in the white space that this one took
 	}
 	return between(len(s))
 }

@@ -62,7 +62,7 @@ func (c *charsmap) normalize(s string) string {
 			group = group[n:]
 		}
 	}
-	return b.String()
+	return strings.ToValidUTF8(b.String(), "\uFFFD") // a text may be cut in a letter
 }
 
 // find returns the text for the shortest key that group begins with: so does

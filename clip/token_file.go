@@ -38,11 +38,11 @@ func readTokenizerFile(_ fs.FS, data []byte) (*tokenizerFile, error) {
 	r.object(func(key string) {
 		switch key {
 		case "normalizer":
-			r.value(&f.normalizer)
+			f.normalizer = r.raw()
 		case "pre_tokenizer":
-			r.value(&f.splitter)
+			f.splitter = r.raw()
 		case "post_processor":
-			r.value(&f.template)
+			f.template = r.raw()
 		case "added_tokens":
 			r.value(&f.added)
 		case "padding":
@@ -68,9 +68,7 @@ func (f *tokenizerFile) readModel(r *jsonReader) {
 		case key == "vocab":
 			r.array(func() { f.readPiece(r) })
 		default:
-			var v json.RawMessage
-			r.value(&v)
-			f.settings[key] = v
+			f.settings[key] = r.raw()
 		}
 	})
 	switch { // early files do not name the type
@@ -84,10 +82,24 @@ func (f *tokenizerFile) readModel(r *jsonReader) {
 	}
 }
 
-// readVocabulary reads an object of tokens and their ids.
+// readVocabulary reads an object of tokens and their ids. The tokens share one
+// string, which is not the file's: that may be many times as long.
 func readVocabulary(r *jsonReader) map[string]int32 {
-	vocab := make(map[string]int32, (len(r.s)-r.i)/40)
-	r.object(func(token string) { vocab[strings.Clone(token)] = r.id() })
+	type entry struct {
+		end int // of the token in all
+		id  int32
+	}
+	var all strings.Builder
+	entries := make([]entry, 0, strings.Count(r.s[r.i:], `":`))
+	r.object(func(token string) {
+		all.WriteString(token)
+		entries = append(entries, entry{all.Len(), r.id()})
+	})
+	vocab, begin := make(map[string]int32, len(entries)), 0
+	for _, e := range entries {
+		vocab[all.String()[begin:e.end]] = e.id
+		begin = e.end
+	}
 	return vocab
 }
 

@@ -3,6 +3,7 @@ package clip
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -142,10 +143,14 @@ func (r *jsonReader) escaped(i int) string {
 func (r *jsonReader) number() string {
 	r.next()
 	start := r.i
-	for r.i < len(r.s) && strings.IndexByte("+-.0123456789eE", r.s[r.i]) >= 0 {
-		r.i++
+	for ; r.i < len(r.s); r.i++ {
+		switch c := r.s[r.i]; {
+		case '0' <= c && c <= '9', c == '-', c == '+', c == '.', c == 'e', c == 'E':
+		default:
+			return r.s[start:r.i]
+		}
 	}
-	return r.s[start:r.i]
+	return r.s[start:]
 }
 
 func (r *jsonReader) float() float64 {
@@ -158,8 +163,14 @@ func (r *jsonReader) float() float64 {
 
 // id reads a token's number.
 func (r *jsonReader) id() int32 {
-	n, err := strconv.ParseInt(r.number(), 10, 32)
-	if err != nil || n < 0 {
+	n, digits := 0, r.number()
+	for i := range len(digits) {
+		if n = n*10 + int(digits[i]-'0'); digits[i] < '0' || digits[i] > '9' || n > math.MaxInt32 {
+			n, digits = 0, ""
+			break
+		}
+	}
+	if digits == "" {
 		r.fail("want the number of a token")
 	}
 	return int32(n)
@@ -183,22 +194,30 @@ func (r *jsonReader) skip() {
 	}
 }
 
-// value reads one value into v, as package encoding/json does.
-func (r *jsonReader) value(v any) {
+// raw returns the text of one value.
+func (r *jsonReader) raw() json.RawMessage {
 	r.next()
 	start := r.i
 	if r.skip(); r.err != nil {
+		return nil
+	}
+	return json.RawMessage(r.s[start:r.i])
+}
+
+// value reads one value into v, as package encoding/json does.
+func (r *jsonReader) value(v any) {
+	raw := r.raw()
+	if r.err != nil {
 		return
 	}
-	if err := json.Unmarshal([]byte(r.s[start:r.i]), v); err != nil {
-		r.i = start
+	if err := json.Unmarshal(raw, v); err != nil {
 		r.fail("%v", err)
 	}
 }
 
 // end checks that nothing follows and returns the first error of all.
 func (r *jsonReader) end() error {
-	if r.err == nil && r.next() != 0 {
+	if r.next(); r.err == nil && r.i < len(r.s) {
 		r.fail("more than one value")
 	}
 	return r.err

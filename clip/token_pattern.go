@@ -164,7 +164,8 @@ func run(s string, kind runeKind) int {
 // Sets that package regexp knows by ASCII alone, as ranges.
 const (
 	spaceSet = `\t-\r\x20\x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}`
-	wordSet  = `\p{L}\p{M}\p{N}\p{Pc}`
+	wordSet  = `\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}Ⓐ-ⓩ\x{1F130}-\x{1F149}\x{1F150}-\x{1F169}\x{1F170}-\x{1F189}`
+	alone    = `²³¹¼-¾` // in \w where that is not in a set
 )
 
 // compilePattern makes an expression of the reference's (Oniguruma's) syntax
@@ -199,17 +200,20 @@ func compilePattern(pattern string) (*regexp.Regexp, error) {
 
 // escape translates what follows a backslash, in a set or outside.
 func escape(c byte, class bool) string {
-	set := map[byte]string{'s': spaceSet, 'w': wordSet, 'd': `\p{Nd}`, 'h': `0-9a-fA-F`}[c]
-	negated := map[byte]string{'S': spaceSet, 'W': wordSet, 'D': `\p{Nd}`, 'H': `0-9a-fA-F`}[c]
-	switch {
-	case set != "" && class:
-		return set
-	case set != "":
-		return "[" + set + "]"
-	case negated != "" && !class:
-		return "[^" + negated + "]"
-	case negated != "":
-		return `\` + string(c) + `(` // refused by package regexp
+	word := wordSet
+	if !class {
+		word += alone
 	}
-	return `\` + string(c)
+	set := map[byte]string{'s': spaceSet, 'w': word, 'd': `\p{Nd}`, 'h': `0-9a-fA-F`}[c|0x20]
+	switch negated := c < 'a'; {
+	case set == "":
+		return `\` + string(c)
+	case class && negated:
+		return `\` + string(c) + `(` // refused by package regexp
+	case class:
+		return set
+	case negated:
+		return "[^" + set + "]"
+	}
+	return "[" + set + "]"
 }

@@ -1,7 +1,6 @@
 package clip
 
 import (
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -47,19 +46,30 @@ func decompose(s string, compatibly bool) []rune {
 	if compatibly {
 		form = norm.NFKD
 	}
-	var runes []rune
+	runes := make([]rune, 0, utf8.RuneCountInString(s))
 	for _, r := range s {
-		runes = append(runes, []rune(form.String(string(r)))...)
+		if r < utf8.RuneSelf || form.IsNormalString(string(r)) {
+			runes = append(runes, r)
+		} else {
+			runes = append(runes, []rune(form.String(string(r)))...)
+		}
 	}
-	for i := 0; i < len(runes); {
+	return inOrder(runes)
+}
+
+// inOrder sorts every run of marks by their classes. A run may be as long as the
+// text: marks are dealt out to their classes instead of compared.
+func inOrder(runes []rune) []rune {
+	var classes [256][]rune
+	for i := 0; i < len(runes); i++ {
 		n := i
-		for n < len(runes) && class(runes[n]) != 0 {
-			n++
+		for ; n < len(runes) && class(runes[n]) != 0; n++ {
+			classes[class(runes[n])] = append(classes[class(runes[n])], runes[n])
 		}
-		if n > i+1 {
-			slices.SortStableFunc(runes[i:n], func(a, b rune) int { return int(class(a)) - int(class(b)) })
+		for c := 0; i < n; c++ {
+			i += copy(runes[i:n], classes[c])
+			classes[c] = classes[c][:0]
 		}
-		i = max(n, i+1)
 	}
 	return runes
 }

@@ -65,6 +65,11 @@ type step struct {
 // its beginning is settled.
 const settleEvery = 1 << 12
 
+// unsettledMost is how many bytes that are not settled a word may have. More
+// take a word made for it, "aaaa…", whose end decides how it begins; it is cut
+// then as if it ended there.
+const unsettledMost = 1 << 16
+
 // append looks for the best way through the word. Where all ways that are still
 // open have their beginning in common, that is settled: its tokens are added and
 // its steps forgotten, so that a word of any length takes little memory, and no
@@ -76,7 +81,12 @@ func (m *unigram) append(ids []int64, word string, limit int) []int64 {
 	for at := 0; at < len(word); {
 		at += w.extend(at)
 		if at >= settle && at < len(word) {
-			w.emit(w.settled(at))
+			to := w.settled(at)
+			if at-to > unsettledMost {
+				w.steps = w.steps[:at-w.base+1]
+				to = at
+			}
+			w.emit(to)
 			if len(w.ids)-len(ids) >= limit {
 				return w.ids
 			}
