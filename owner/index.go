@@ -1,0 +1,88 @@
+package owner
+
+import (
+	"context"
+	"errors"
+
+	"github.com/clipsearch/clipsearch"
+)
+
+var _ Index = (*Handle)(nil)
+
+// The methods of [Index]; package index says what each promises.
+
+func (h *Handle) Seen(ctx context.Context, files []clipsearch.File) ([]clipsearch.ID, error) {
+	return do(ctx, h, seen, files)
+}
+
+func (h *Handle) Has(ctx context.Context, ids []clipsearch.ID) ([]bool, error) {
+	return do(ctx, h, has, ids)
+}
+
+func (h *Handle) Put(ctx context.Context, batch []clipsearch.Entry) error {
+	_, err := do(ctx, h, put, batch)
+	return err
+}
+
+func (h *Handle) Forget(ctx context.Context, paths []string) (int, error) {
+	return do(ctx, h, forget, paths)
+}
+
+func (h *Handle) Delete(ctx context.Context, ids []clipsearch.ID) error {
+	_, err := do(ctx, h, remove, ids)
+	return err
+}
+
+func (h *Handle) Image(ctx context.Context, id clipsearch.ID) (clipsearch.Image, error) {
+	return do(ctx, h, image, id)
+}
+
+func (h *Handle) Vector(ctx context.Context, id clipsearch.ID) (clipsearch.Vector, error) {
+	return do(ctx, h, vector, id)
+}
+
+func (h *Handle) Thumb(ctx context.Context, id clipsearch.ID) ([]byte, error) {
+	return do(ctx, h, thumb, id)
+}
+
+func (h *Handle) Nearest(ctx context.Context, v clipsearch.Vector, k int, f clipsearch.Filter) ([]clipsearch.Hit, error) {
+	return do(ctx, h, nearest, nearestQuery{v, k, f})
+}
+
+func (h *Handle) Match(ctx context.Context, words string, k int, f clipsearch.Filter) ([]clipsearch.Hit, error) {
+	return do(ctx, h, match, matchQuery{words, k, f})
+}
+
+func (h *Handle) NearestCaptions(ctx context.Context, v clipsearch.Vector, k int) ([]clipsearch.TextHit, error) {
+	return do(ctx, h, captions, captionsQuery{v, k})
+}
+
+func (h *Handle) Files(ctx context.Context) ([]clipsearch.File, error) {
+	return do(ctx, h, files, none{})
+}
+
+func (h *Handle) Stats(ctx context.Context) (clipsearch.Stats, error) {
+	return do(ctx, h, stats, none{})
+}
+
+func (h *Handle) Check(ctx context.Context, repairing bool) ([]clipsearch.Problem, error) {
+	if repairing {
+		return do(ctx, h, repair, none{})
+	}
+	return do(ctx, h, check, none{})
+}
+
+func (h *Handle) Compact(ctx context.Context) error {
+	_, err := do(ctx, h, compact, none{})
+	return err
+}
+
+// EncodeTexts lets the owner's warm encoder work. ok is false where it has none
+// of this process's space; then the caller's own must do it.
+func (h *Handle) EncodeTexts(ctx context.Context, list []string) (vectors []clipsearch.Vector, ok bool, err error) {
+	vectors, err = do(ctx, h, texts, textsQuery{list, h.options.Space})
+	if errors.Is(err, errNoTexts) {
+		return nil, false, nil
+	}
+	return vectors, err == nil, err
+}
