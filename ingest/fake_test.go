@@ -83,6 +83,7 @@ type store struct {
 	asked   int // files that Seen was asked about
 	puts    int
 	fail    func(puts int) error
+	refuse  func(clipsearch.Entry) bool
 }
 
 func newStore() *store { return &store{entries: map[clipsearch.ID]clipsearch.Entry{}} }
@@ -140,6 +141,8 @@ func (s *store) Put(ctx context.Context, batch []clipsearch.Entry) error {
 func (s *store) put(e clipsearch.Entry) error {
 	old, known := s.entries[e.ID]
 	switch {
+	case s.refuse != nil && s.refuse(e):
+		return fmt.Errorf("captions of a novel: %w", clipsearch.ErrInvalid)
 	case e.Space != space:
 		return errors.New("entry of another space")
 	case e.ID == clipsearch.ID{} || len(e.Files) == 0:

@@ -283,6 +283,30 @@ func TestStoreFails(t *testing.T) {
 	}
 }
 
+// TestStoreRefuses has a store that takes all pictures but one, or none.
+func TestStoreRefuses(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		refuse func(clipsearch.Entry) bool
+		want   counts
+		err    error
+	}{
+		{"one", func(e clipsearch.Entry) bool { return e.Vectors[0][0] == 42 }, counts{Stored: 99, Failed: 2}, nil},
+		{"all", func(clipsearch.Entry) bool { return true }, counts{}, clipsearch.ErrInvalid},
+	} {
+		st := newStore()
+		st.refuse = tt.refuse
+		sum, err := (&ingest.Pipeline{Encoder: &encoder{}, Store: st}).Run(t.Context(), hundred(t))
+		checkSum(t, sum)
+		if !errors.Is(err, tt.err) {
+			t.Errorf("%s: Run: %v, want %v", tt.name, err, tt.err)
+		}
+		if got := countsOf(sum); tt.err == nil && got != tt.want {
+			t.Errorf("%s: Run = %+v, want %+v", tt.name, got, tt.want)
+		}
+	}
+}
+
 func TestCancel(t *testing.T) {
 	noLeaks(t)
 	dir, st := hundred(t), newStore()

@@ -110,7 +110,7 @@ func (r *run) flush(ctx context.Context) error {
 	if len(batch) > 0 && !r.DryRun {
 		err := r.store(ctx, batch)
 		if errors.Is(err, clipsearch.ErrInvalid) {
-			err = r.storeWhole(ctx, batch)
+			err = r.storeRefused(ctx, batch)
 		}
 		if err != nil {
 			return err
@@ -145,27 +145,6 @@ func (r *run) store(ctx context.Context, batch []item) error {
 		return fmt.Errorf("forget %d paths: %w", len(gone), err)
 	}
 	return nil
-}
-
-// storeWhole puts a batch that the store has refused. A picture that it knew when we
-// asked may have lost its last path since, to a file that was written over it: so
-// the known ones are prepared anew, as if they were not.
-func (r *run) storeWhole(ctx context.Context, batch []item) error {
-	for i := range batch {
-		it := &batch[i]
-		if len(it.entry.Vectors) > 0 {
-			continue
-		}
-		var err error
-		if it.err, err = r.anew(ctx, it); err != nil {
-			return err
-		}
-		if err := r.encodeBatch(ctx, batch[i:i+1]); err != nil {
-			return err
-		}
-		it.fit = nil
-	}
-	return r.store(ctx, batch)
 }
 
 // entriesOf makes one entry of each picture of a batch, and lists the paths to
