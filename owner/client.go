@@ -25,6 +25,9 @@ type client struct {
 	cancel context.CancelFunc // ends the lifeline
 	gone   chan struct{}      // closed when the owner has gone, or close was called
 	clean  bool               // it has said that it leaves; valid once gone is closed
+
+	notice  time.Duration // a call that takes longer is told of
+	waiting func()        // once
 }
 
 // dial connects to the owner that f names and opens the lifeline. An error that
@@ -144,6 +147,8 @@ func ask[Q, A any](ctx context.Context, c *client, m method[Q, A], q Q) (A, erro
 	if err := fits(m.name, len(body)); err != nil {
 		return a, err
 	}
+	slow := time.AfterFunc(c.notice, c.waiting)
+	defer slow.Stop()
 	resp, data, err := c.post(ctx, m.name, body)
 	if err != nil {
 		return a, c.broken(ctx, err)

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/fxamacker/cbor/v2"
 
 	"github.com/clipsearch/clipsearch"
 	"github.com/clipsearch/clipsearch/owner"
@@ -145,6 +148,40 @@ func TestCallThatDoesNotEnd(t *testing.T) {
 			break // nothing writes into the directory any more
 		}
 		time.Sleep(time.Millisecond)
+	}
+}
+
+// A client that stops reading its answer does not keep the owner from closing.
+func TestClientThatDoesNotRead(t *testing.T) {
+	dir := deepDir(t)
+	x, err := openFake(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := quick(dir)
+	o.Open, o.Grace = with(x), 100*time.Millisecond
+	own := acquire(t, dir, o)
+	e := entry(1)
+	e.Thumb = make([]byte, 32<<20) // more than a socket holds
+	if err := own.Put(t.Context(), []clipsearch.Entry{e}); err != nil {
+		t.Fatal(err)
+	}
+	h := readHolder(t, dir)
+	conn, err := net.Dial(h.Network, h.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	id, err := cbor.Marshal(e.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(conn, "POST /thumb HTTP/1.1\r\nHost: owner\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s", h.Token, len(id), id)
+	if _, err := conn.Read(make([]byte, 1)); err != nil { // the answer has begun
+		t.Fatal(err)
+	}
+	if err := own.Close(); err != nil || !x.closed {
+		t.Errorf("Close = %v, index closed %v, want closed", err, x.closed)
 	}
 }
 

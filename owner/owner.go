@@ -58,7 +58,8 @@ type Options struct {
 	Version string // of this program, for the same purpose
 
 	// Waiting is told who holds the index when that has been waited for during
-	// Notice. It is called from the goroutine that waits.
+	// Notice: for its answer to Acquire, or once to a call. It may be called from
+	// any goroutine.
 	Waiting  func(Holder)
 	Notice   time.Duration // 5 s if zero
 	Patience time.Duration // how long to wait for a holder that does not answer; 30 s if zero

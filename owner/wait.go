@@ -3,6 +3,7 @@ package owner
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -48,7 +49,16 @@ func (w *wait) join(ctx context.Context) (*client, error) {
 	if least := time.Now().Add(500 * time.Millisecond); until.Before(least) {
 		until = least
 	}
-	return dial(ctx, w.dir, f, until)
+	c, err := dial(ctx, w.dir, f, until)
+	if err != nil {
+		return nil, err
+	}
+	c.notice, c.waiting = w.options.Notice, sync.OnceFunc(func() {
+		if !w.noticed && w.options.Waiting != nil {
+			w.options.Waiting(f.Holder)
+		}
+	})
+	return c, nil
 }
 
 // sleep pauses between two attempts, longer each time, and tells the caller of

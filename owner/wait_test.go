@@ -2,6 +2,7 @@ package owner_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -134,6 +135,31 @@ func TestOpensSlowly(t *testing.T) {
 	defer own.Close()
 	if told.PID != os.Getpid() || client.Info().Owned {
 		t.Errorf("told of %v, owned %v; want of this process, a client", told, client.Info().Owned)
+	}
+}
+
+// A call that takes its time is told of once, and goes on.
+func TestSlowCall(t *testing.T) {
+	dir := t.TempDir()
+	x, err := openFake(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.before = func(context.Context, string) error { time.Sleep(300 * time.Millisecond); return nil }
+	o := quick(dir)
+	o.Open = with(x)
+	acquire(t, dir, o)
+	told := make(chan owner.Holder, 10)
+	o = quick(dir)
+	o.Notice, o.Waiting = 50*time.Millisecond, func(h owner.Holder) { told <- h }
+	client := acquire(t, dir, o)
+	for range 2 {
+		if _, err := client.Stats(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(told) != 1 || (<-told).PID != os.Getpid() {
+		t.Errorf("told %d times, want once of this process", len(told))
 	}
 }
 
