@@ -1,0 +1,127 @@
+package index
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/clipsearch/clipsearch"
+)
+
+// captions are the distinct texts that have vectors.
+type captions struct {
+	texts   []string
+	docs    map[string]doc
+	uses    []int // of each text: how many pictures have it
+	free    []doc
+	vectors flat
+}
+
+func (c *captions) add(text string, v clipsearch.Vector) {
+	if d, ok := c.docs[text]; ok {
+		c.uses[d]++
+		return
+	}
+	d := doc(len(c.texts))
+	if n := len(c.free); n > 0 {
+		d, c.free = c.free[n-1], c.free[:n-1]
+		c.texts[d], c.uses[d] = text, 1
+	} else {
+		c.texts, c.uses = append(c.texts, text), append(c.uses, 1)
+	}
+	c.docs[text] = d
+	c.vectors.Add(d, v)
+}
+
+func (c *captions) drop(text string) {
+	d, ok := c.docs[text]
+	if !ok {
+		return
+	}
+	if c.uses[d]--; c.uses[d] > 0 {
+		return
+	}
+	c.vectors.Remove(d)
+	delete(c.docs, text)
+	c.texts[d] = ""
+	c.free = append(c.free, d)
+}
+
+// rememberCaptions keeps the texts in memory up to date. The caller holds x.mu.
+func (x *Index) rememberCaptions(ch *change) {
+	c := x.mem.captions
+	if c == nil {
+		return
+	}
+	had := ch.old != nil && ch.old.of(x.meta.Space).Captions > 0
+	keeps := !ch.gone() && ch.captions == nil && ch.rec.of(x.meta.Space).Captions > 0
+	if had && !keeps {
+		for _, t := range ch.old.Captions {
+			c.drop(string(t))
+		}
+	}
+	if ch.gone() {
+		return
+	}
+	for n, v := range ch.captions {
+		c.add(string(ch.rec.Captions[n]), v)
+	}
+}
+
+// NearestCaptions returns the k captions in the index that are nearest to v, best
+// first, each text once. Only captions that were stored with vectors are looked at.
+func (x *Index) NearestCaptions(ctx context.Context, v clipsearch.Vector, k int) ([]clipsearch.TextHit, error) {
+	if err := x.validQuery(v, k); err != nil {
+		return nil, fmt.Errorf("nearest captions: %w", err)
+	}
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	for x.mem.captions == nil {
+		x.mu.RUnlock()
+		err := x.loadCaptions(ctx)
+		x.mu.RLock()
+		if err != nil {
+			return nil, fmt.Errorf("load captions: %w", err)
+		}
+	}
+	c := x.mem.captions
+	var hits []clipsearch.TextHit
+	for _, nb := range c.vectors.Search(v, k, nil) {
+		hits = append(hits, clipsearch.TextHit{Text: c.texts[nb.doc], Score: nb.score})
+	}
+	return hits, nil
+}
+
+func (x *Index) loadCaptions(ctx context.Context) error {
+	x.writing.Lock()
+	defer x.writing.Unlock()
+	c := &captions{docs: map[string]doc{}}
+	c.vectors.Less = func(a, b doc) bool { return c.texts[a] < c.texts[b] }
+	v := make(clipsearch.Vector, x.meta.Dim)
+	err := x.view(ctx, func(t tx) error {
+		var of clipsearch.ID
+		var rec record
+		return t.scan(spaceKey(captionPrefix, x.meta.Space), true, func(key, value []byte, err error) error {
+			_, id, n, ok := parseVectorKey(key)
+			if err != nil || !ok || decodeVector(v, value) != nil || unitLength(v) != nil {
+				return ctx.Err()
+			}
+			if id != of {
+				of = id
+				if rec, err = t.record(id); err != nil {
+					rec = record{}
+				}
+			}
+			if n < len(rec.Captions) {
+				c.add(string(rec.Captions[n]), v)
+			}
+			return ctx.Err()
+		})
+	})
+	if err != nil {
+		return err
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.mem.captions = c
+	return nil
+}

@@ -1,0 +1,94 @@
+package index
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/clipsearch/clipsearch"
+)
+
+// create makes an index without pictures in dir. Until its meta is written, last,
+// there is none.
+func create(dir string, o Options) (Meta, error) {
+	m := Meta{Format: Format, Space: o.Space, Model: o.Model, Dim: o.Dim}
+	if o.Space == (clipsearch.Space{}) || o.Dim < 1 {
+		return m, fmt.Errorf("make index %s: a space and a dimension are needed: %w", dir, clipsearch.ErrInvalid)
+	}
+	if isFile(dir) {
+		return m, fmt.Errorf("index %s is a file: name a folder with --index: %w", dir, clipsearch.ErrInvalid)
+	}
+	place := existing(dir)
+	free, err := freeBytes(place)
+	if err != nil {
+		return m, fmt.Errorf("ask for the free space of %s: %w", place, err)
+	}
+	if err := checkSpace(place, margin+sizesFor(free).room()); err != nil {
+		return m, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return m, fmt.Errorf("make index: %w", err)
+	}
+	if err := saveModel(dir, m.Space, o); err != nil {
+		return m, withSpace(fmt.Errorf("make index %s: %w", dir, err), dir)
+	}
+	return m, withSpace(writeMeta(dir, m), dir)
+}
+
+// saveModel puts a copy of the model into dir, whole or not at all.
+func saveModel(dir string, space clipsearch.Space, o Options) error {
+	if o.SaveModel == nil {
+		return nil
+	}
+	models, final := filepath.Join(dir, "models"), ModelDir(dir, space)
+	if err := os.MkdirAll(models, 0o700); err != nil {
+		return err
+	}
+	if left, err := filepath.Glob(filepath.Join(models, "new-*.tmp")); err == nil {
+		for _, l := range left { // by a process that was killed
+			os.RemoveAll(l)
+		}
+	}
+	tmp, err := os.MkdirTemp(models, "new-*.tmp")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tmp)
+	if err := o.SaveModel(tmp); err != nil {
+		return fmt.Errorf("copy the model: %w", err)
+	}
+	if err := syncTree(tmp); err != nil {
+		return err
+	}
+	if o.CheckModel != nil {
+		if wrong := o.CheckModel(tmp); len(wrong) > 0 {
+			return fmt.Errorf("copy the model: %s", wrong[0])
+		}
+	}
+	if err := os.RemoveAll(final); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp, final); err != nil {
+		return err
+	}
+	return syncDir(models)
+}
+
+// syncTree writes all that lies under dir through to the disk.
+func syncTree(dir string) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			return syncDir(path)
+		}
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		if err != nil {
+			return err
+		}
+		return errors.Join(f.Sync(), f.Close())
+	})
+}

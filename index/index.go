@@ -1,0 +1,228 @@
+package index
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/clipsearch/clipsearch"
+)
+
+// Options say what a caller expects of an index.
+type Options struct {
+	// Space, Model and Dim are those of the vectors. An index that answers with
+	// another Space is not opened. They may be left zero unless the index is made.
+	Space clipsearch.Space
+	Model string
+	Dim   int
+
+	Create bool // make the index if there is none
+
+	// SaveModel writes the files of the model into a directory. It is called when
+	// the index is made, and by Check when the copy has come to harm. Nil: the
+	// index keeps no copy.
+	SaveModel func(dir string) error
+
+	// CheckModel returns what is wrong with such a directory. Nil: nothing is.
+	CheckModel func(dir string) []string
+}
+
+// Index is an open index. Its methods may be called from several goroutines.
+type Index struct {
+	dir     string
+	meta    Meta
+	options Options
+	store   *store
+	text    *text
+
+	writing sync.Mutex // held by whoever writes to the store; taken before mu
+	mu      sync.RWMutex
+	mem     memory // guarded by mu
+
+	closing sync.Once
+	closed  error
+}
+
+// Open opens the index in dir. The error wraps [clipsearch.ErrNotFound] where there
+// is none and Options.Create is not set; then nothing is made.
+func Open(dir string, o Options) (*Index, error) {
+	meta, err := ReadMeta(dir)
+	fresh := errors.Is(err, clipsearch.ErrNotFound)
+	switch {
+	case fresh && !o.Create:
+		return nil, noIndex(dir)
+	case fresh:
+		meta, err = create(dir, o)
+	case err == nil:
+		err = fits(dir, meta, o)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s, err := openIn(dir)
+	if err != nil {
+		return nil, err
+	}
+	x := &Index{dir: dir, meta: meta, options: o, store: s}
+	x.text = newText(filepath.Join(dir, "text"), x)
+	if err := x.settleMeta(); err != nil {
+		return nil, errors.Join(err, x.Close())
+	}
+	return x, nil
+}
+
+// fits reports whether the index in dir is what o expects.
+func fits(dir string, m Meta, o Options) error {
+	if o.Space != (clipsearch.Space{}) && o.Space != m.Space {
+		return fmt.Errorf("index %s answers with model %s (space %.12s), not with %s (space %.12s): change it with `clipsearch model switch`: %w",
+			dir, m.Model, m.Space, o.Model, o.Space, clipsearch.ErrInvalid)
+	}
+	if o.Dim != 0 && o.Dim != m.Dim {
+		return fmt.Errorf("index %s has vectors of %d numbers, model %s makes %d: %w", dir, m.Dim, o.Model, o.Dim, clipsearch.ErrInvalid)
+	}
+	return nil
+}
+
+// openIn opens the store of the index in dir, if the disk has room for it. After a
+// crash Badger writes out what its logs hold, and needs more.
+func openIn(dir string) (*store, error) {
+	path := filepath.Join(dir, "store")
+	free, err := freeBytes(existing(path))
+	if err != nil {
+		return nil, fmt.Errorf("ask for the free space of %s: %w", dir, err)
+	}
+	need := int64(4 << 20)
+	if logs, err := filepath.Glob(filepath.Join(path, "*.mem")); err == nil && len(used(logs)) > 0 {
+		need = margin
+	}
+	if free < need {
+		return nil, noSpace(dir, need)
+	}
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, fmt.Errorf("open index %s: %w", dir, err)
+	}
+	return openStore(path, sizesFor(free))
+}
+
+// settleMeta makes the store and the file say the same.
+func (x *Index) settleMeta() error {
+	var kept Meta
+	err := x.store.view(func(t tx) error {
+		b, err := t.get([]byte(metaKey))
+		if err != nil {
+			return err
+		}
+		return decode(b, &kept)
+	})
+	switch {
+	case errors.Is(err, errMissing):
+		return x.found()
+	case err != nil:
+		return nil // Check names it
+	case kept.Space != x.meta.Space || kept.Dim != x.meta.Dim:
+		return fmt.Errorf("index %s: its store holds vectors of model %s (space %.12s), its %s names %s (space %.12s): %w",
+			x.dir, kept.Model, kept.Space, metaFile, x.meta.Model, x.meta.Space, clipsearch.ErrInvalid)
+	}
+	return nil
+}
+
+// found writes into an empty store what the index is.
+func (x *Index) found() error {
+	err := x.update(func(t tx) error {
+		s := spaceEntry{Model: x.meta.Model, Dim: x.meta.Dim}
+		return errors.Join(
+			t.set([]byte(metaKey), encode(x.meta)),
+			t.set(spaceKey(spacePrefix, x.meta.Space), encode(s)))
+	})
+	if err != nil {
+		return fmt.Errorf("make index %s: %w", x.dir, err)
+	}
+	return nil
+}
+
+// update is the store's, for whoever holds no lock.
+func (x *Index) update(fn func(tx) error) error {
+	x.writing.Lock()
+	defer x.writing.Unlock()
+	return x.store.update(fn)
+}
+
+// Close ends the text index's work and closes the index. What was put stays put.
+func (x *Index) Close() error {
+	x.closing.Do(func() {
+		err := x.text.close()
+		x.writing.Lock() // and never unlocked: nobody writes to a closed index
+		x.closed = errors.Join(err, x.store.close())
+	})
+	return x.closed
+}
+
+// Image returns what is known of a picture, or an error wrapping
+// [clipsearch.ErrNotFound].
+func (x *Index) Image(ctx context.Context, id clipsearch.ID) (clipsearch.Image, error) {
+	var m clipsearch.Image
+	err := x.view(ctx, func(t tx) error {
+		r, err := t.record(id)
+		m = r.image(id)
+		return err
+	})
+	return m, pictureError(id, "record", err)
+}
+
+// Vector returns the vector of a whole picture.
+func (x *Index) Vector(ctx context.Context, id clipsearch.ID) (clipsearch.Vector, error) {
+	v := make(clipsearch.Vector, x.meta.Dim)
+	err := x.view(ctx, func(t tx) error {
+		b, err := t.get(vectorKey(vectorPrefix, x.meta.Space, id, 0))
+		if err != nil {
+			return err
+		}
+		return decodeVector(v, b)
+	})
+	if err != nil {
+		return nil, pictureError(id, "vector", err)
+	}
+	return v, nil
+}
+
+// Thumb returns the thumbnail of a picture, a JPEG.
+func (x *Index) Thumb(ctx context.Context, id clipsearch.ID) (jpeg []byte, err error) {
+	err = x.view(ctx, func(t tx) error {
+		jpeg, err = t.get(idKey(thumbPrefix, id))
+		return err
+	})
+	return jpeg, pictureError(id, "thumbnail", err)
+}
+
+// pictureError says which picture err is about.
+func pictureError(id clipsearch.ID, part string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errMissing):
+		return fmt.Errorf("no %s of picture %s: %w", part, id, clipsearch.ErrNotFound)
+	case errors.Is(err, errDamaged):
+		return fmt.Errorf("%s of picture %s is damaged: run `clipsearch check`", part, id)
+	}
+	return fmt.Errorf("%s of picture %s: %w", part, id, err)
+}
+
+// view is the store's, unless ctx has ended.
+func (x *Index) view(ctx context.Context, fn func(tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return x.store.view(fn)
+}
+
+// record reads m/<id>.
+func (t tx) record(id clipsearch.ID) (record, error) {
+	b, err := t.get(idKey(recordPrefix, id))
+	if err != nil {
+		return record{}, err
+	}
+	return decodeRecord(b)
+}

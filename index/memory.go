@@ -1,0 +1,193 @@
+package index
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"github.com/clipsearch/clipsearch"
+)
+
+// memory is what searches work on: loaded when the first asks for it, and kept up
+// to date by every write from then on. Guarded by Index.mu.
+type memory struct {
+	ids      []clipsearch.ID // of each doc
+	docs     map[clipsearch.ID]doc
+	free     []doc               // not in use
+	vectors  *flat               // nil until loaded
+	images   []*clipsearch.Image // of each doc; nil until a filter asks
+	captions *captions           // nil until loaded
+}
+
+// doc returns the number of id, a new one if it has none.
+func (m *memory) doc(id clipsearch.ID) doc {
+	if d, ok := m.docs[id]; ok {
+		return d
+	}
+	d := doc(len(m.ids))
+	if n := len(m.free); n > 0 {
+		d, m.free = m.free[n-1], m.free[:n-1]
+		m.ids[d] = id
+	} else {
+		m.ids = append(m.ids, id)
+		if m.images != nil {
+			m.images = append(m.images, nil)
+		}
+	}
+	m.docs[id] = d
+	return d
+}
+
+// drop forgets id.
+func (m *memory) drop(id clipsearch.ID) {
+	d, ok := m.docs[id]
+	if !ok {
+		return
+	}
+	m.vectors.Remove(d)
+	delete(m.docs, id)
+	m.free = append(m.free, d)
+	if m.images != nil {
+		m.images[d] = nil
+	}
+}
+
+func (m *memory) less(a, b doc) bool { return bytes.Compare(m.ids[a][:], m.ids[b][:]) < 0 }
+
+// remember brings what is in memory to where the store is. The caller holds
+// x.writing.
+func (x *Index) remember(part []*change) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var words []clipsearch.ID
+	for _, c := range part {
+		if c.searched || c.gone() {
+			words = append(words, c.id)
+		}
+		x.rememberCaptions(c)
+		switch {
+		case x.mem.vectors == nil:
+		case c.gone():
+			x.mem.drop(c.id)
+		default:
+			x.rememberPicture(c)
+		}
+	}
+	x.text.changed(words)
+}
+
+func (x *Index) rememberPicture(c *change) {
+	d := x.mem.doc(c.id)
+	for _, v := range c.vectors {
+		x.mem.vectors.Add(d, v)
+	}
+	if x.mem.images != nil {
+		m := c.rec.image(c.id)
+		x.mem.images[d] = &m
+	}
+}
+
+// withVectors runs fn while the vectors are in memory and nobody changes them.
+func (x *Index) withVectors(ctx context.Context, filter bool, fn func(*memory)) error {
+	ready := func() bool { return x.mem.vectors != nil && (!filter || x.mem.images != nil) }
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	for !ready() {
+		x.mu.RUnlock()
+		err := x.load(ctx, filter)
+		x.mu.RLock()
+		if err != nil {
+			return err
+		}
+	}
+	fn(&x.mem)
+	return nil
+}
+
+// load reads the vectors of the space that answers, and the records if a filter
+// needs them.
+func (x *Index) load(ctx context.Context, records bool) error {
+	x.writing.Lock()
+	defer x.writing.Unlock()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.mem.vectors == nil {
+		m, err := x.loadVectors(ctx)
+		if err != nil {
+			return fmt.Errorf("load vectors: %w", err)
+		}
+		m.captions = x.mem.captions
+		x.mem = *m
+		x.mem.vectors.Less = x.mem.less
+	}
+	if records && x.mem.images == nil {
+		if err := x.loadImages(ctx); err != nil {
+			return fmt.Errorf("load records: %w", err)
+		}
+	}
+	return nil
+}
+
+// loadVectors leaves out what is damaged: Check names it.
+func (x *Index) loadVectors(ctx context.Context) (*memory, error) {
+	m := &memory{docs: map[clipsearch.ID]doc{}, vectors: &flat{dim: x.meta.Dim}}
+	v := make(clipsearch.Vector, x.meta.Dim)
+	err := x.view(ctx, func(t tx) error {
+		return t.scan(spaceKey(vectorPrefix, x.meta.Space), true, func(key, value []byte, err error) error {
+			_, id, _, ok := parseVectorKey(key)
+			if err != nil || !ok || decodeVector(v, value) != nil || unitLength(v) != nil {
+				return ctx.Err()
+			}
+			m.vectors.Add(m.doc(id), v)
+			return ctx.Err()
+		})
+	})
+	return m, err
+}
+
+func (x *Index) loadImages(ctx context.Context) error {
+	images := make([]*clipsearch.Image, len(x.mem.ids))
+	err := x.view(ctx, func(t tx) error {
+		return t.scan([]byte(recordPrefix), true, func(key, value []byte, err error) error {
+			id, ok := parseIDKey(key)
+			if err != nil || !ok {
+				return ctx.Err()
+			}
+			d, known := x.mem.docs[id]
+			r, err := decodeRecord(value)
+			if known && err == nil {
+				m := r.image(id)
+				images[d] = &m
+			}
+			return ctx.Err()
+		})
+	})
+	if err == nil {
+		x.mem.images = images
+	}
+	return err
+}
+
+// Nearest returns the k pictures nearest to v among those that f admits, exactly,
+// best first. Of several vectors of a picture the best counts.
+func (x *Index) Nearest(ctx context.Context, v clipsearch.Vector, k int, f clipsearch.Filter) ([]clipsearch.Hit, error) {
+	if err := x.validQuery(v, k); err != nil {
+		return nil, fmt.Errorf("nearest: %w", err)
+	}
+	var hits []clipsearch.Hit
+	err := x.withVectors(ctx, len(f) > 0, func(m *memory) {
+		for _, nb := range m.vectors.Search(v, k, m.admitter(f)) {
+			hits = append(hits, clipsearch.Hit{ID: m.ids[nb.doc], Score: nb.score})
+		}
+	})
+	return hits, err
+}
+
+// validQuery returns an error wrapping [clipsearch.ErrInvalid] unless the k nearest
+// to v can be asked for.
+func (x *Index) validQuery(v clipsearch.Vector, k int) error {
+	if k < 1 {
+		return fmt.Errorf("%d hits asked for: %w", k, clipsearch.ErrInvalid)
+	}
+	return x.validVector(v)
+}

@@ -1,0 +1,125 @@
+package index
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"path/filepath"
+
+	"github.com/clipsearch/clipsearch"
+)
+
+// Stats tells what the index holds and takes. It counts nothing: the counts are
+// kept by every write.
+func (x *Index) Stats(ctx context.Context) (clipsearch.Stats, error) {
+	st := clipsearch.Stats{Model: x.meta.Model, Dim: x.meta.Dim, Bytes: map[string]int64{}}
+	err := x.view(ctx, func(t tx) error {
+		n, err := t.counts()
+		if err != nil {
+			return fmt.Errorf("read counts: %w: run `clipsearch check --repair`", err)
+		}
+		st.Images, st.Files, st.Captions = n.Images, n.Files, n.Captions
+		st.Spaces, err = t.spaces(n, x.meta.Space)
+		return err
+	})
+	if err != nil {
+		return st, fmt.Errorf("stats: %w", err)
+	}
+	err = x.text.with(ctx, func(w *wordIndex) (err error) {
+		st.TextDocuments, err = w.count()
+		return err
+	})
+	if err != nil {
+		return st, fmt.Errorf("stats: %w", err)
+	}
+	for _, part := range []string{"store", "text", "models"} {
+		st.Bytes[part] = treeSize(filepath.Join(x.dir, part))
+	}
+	st.MemoryBytes = x.memoryBytes()
+	return st, nil
+}
+
+// spaces lists the spaces that the store knows.
+func (t tx) spaces(n counts, active clipsearch.Space) (list []clipsearch.SpaceStats, err error) {
+	err = t.scan([]byte(spacePrefix), true, func(key, value []byte, err error) error {
+		var e spaceEntry
+		if err != nil || len(key) != 2+len(active) || decode(value, &e) != nil {
+			return nil // Check names it
+		}
+		space := clipsearch.Space(key[2:])
+		list = append(list, clipsearch.SpaceStats{Model: e.Model, Digest: space, Dim: e.Dim, Images: n.of(space), Active: space == active})
+		return nil
+	})
+	return list, err
+}
+
+// memoryBytes is what the vectors and records in memory take, about.
+func (x *Index) memoryBytes() int64 {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	var n int64
+	if x.mem.vectors != nil {
+		n += x.mem.vectors.bytes() + int64(len(x.mem.ids))*64
+	}
+	if x.mem.captions != nil {
+		n += x.mem.captions.vectors.bytes() + int64(len(x.mem.captions.texts))*128
+	}
+	return n + int64(len(x.mem.images))*512
+}
+
+// Files returns every file that a picture was seen in, in no order.
+func (x *Index) Files(ctx context.Context) ([]clipsearch.File, error) {
+	var files []clipsearch.File
+	err := x.view(ctx, func(t tx) error {
+		return t.scan([]byte(pathPrefix), true, func(_, value []byte, err error) error {
+			if err == nil {
+				if _, f, err := decodePath(value); err == nil {
+					files = append(files, f.file())
+				}
+			}
+			return ctx.Err()
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list files: %w", err)
+	}
+	return files, nil
+}
+
+// Vectors yields the vector of every whole picture, in the order of the IDs. It
+// stops in silence where ctx ends; a vector that is damaged is left out.
+func (x *Index) Vectors(ctx context.Context) iter.Seq2[clipsearch.ID, clipsearch.Vector] {
+	stop := errors.New("enough")
+	return func(yield func(clipsearch.ID, clipsearch.Vector) bool) {
+		_ = x.view(ctx, func(t tx) error {
+			return t.scan(spaceKey(vectorPrefix, x.meta.Space), true, func(key, value []byte, err error) error {
+				_, id, n, ok := parseVectorKey(key)
+				v := make(clipsearch.Vector, x.meta.Dim)
+				if err != nil || !ok || n != 0 || decodeVector(v, value) != nil {
+					return ctx.Err()
+				}
+				if ctx.Err() != nil || !yield(id, v) {
+					return stop
+				}
+				return nil
+			})
+		})
+	}
+}
+
+// Compact gives back the space of what was deleted and sorts the rest.
+func (x *Index) Compact(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	x.writing.Lock()
+	defer x.writing.Unlock()
+	if err := checkSpace(x.dir, x.store.tablesSize()+margin); err != nil {
+		return err
+	}
+	if err := x.store.flatten(x.store.tablesSize()); err != nil {
+		return fmt.Errorf("compact: %w", err)
+	}
+	return x.store.collect()
+}

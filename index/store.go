@@ -1,0 +1,341 @@
+package index
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+const crcLen = 4
+
+// What reading one key can come to besides a value.
+var (
+	errMissing = errors.New("it is missing")
+	errDamaged = errors.New("its checksum is wrong")
+)
+
+// store is Badger with checksums and with room on the disk for what it writes.
+// One goroutine writes at a time; any number read.
+type store struct {
+	db     *badger.DB
+	dir    string
+	sizes  sizes
+	wrote  bool // something since it was opened
+	ready  bool // every file that the next write may touch has its blocks
+	mem    int  // the newest log of a memtable that has its blocks
+	values int  // the newest value log that has
+}
+
+// sizes of what Badger maps and writes. It takes twice as much address space.
+type sizes struct {
+	memtable int64
+	valueLog int64
+}
+
+// slack is what a transaction may take beyond the size at which Badger begins a
+// new file.
+func (z sizes) slack() int64 { return z.memtable / 4 }
+
+// room is how much Badger takes to begin with: two logs of memtables, a value log,
+// the list of discards; and a table that a memtable becomes.
+func (z sizes) room() int64 { return 3*(z.memtable+z.slack()) + z.valueLog + maxThumbs + 2<<20 }
+
+// sizesFor returns small files for a small disk.
+func sizesFor(free int64) sizes {
+	if free < 2<<30 {
+		return sizes{memtable: 8 << 20, valueLog: 6 << 20}
+	}
+	return sizes{memtable: 16 << 20, valueLog: 64 << 20}
+}
+
+// inline is the largest value that lies beside its key. Vectors do, so that they
+// are read in one sweep; thumbnails do not, so that compaction leaves them alone.
+const inline = 8 << 10
+
+// openStore opens the store in dir, or makes one.
+func openStore(dir string, z sizes) (s *store, err error) {
+	if err := removeUnused(dir); err != nil {
+		return nil, err
+	}
+	o := badger.DefaultOptions(dir).
+		WithLogger(nil).
+		WithMetricsEnabled(false).
+		WithSyncWrites(true).
+		WithDetectConflicts(false). // one goroutine writes
+		WithCompression(options.None).
+		WithBlockCacheSize(0).
+		WithChecksumVerificationMode(options.OnBlockRead).
+		WithMemTableSize(z.memtable).
+		WithNumMemtables(2).
+		WithBaseTableSize(4 << 20).
+		WithValueThreshold(inline).
+		WithValueLogFileSize(z.valueLog).
+		WithNumCompactors(0). // see settle
+		WithNumLevelZeroTables(4).
+		WithNumLevelZeroTablesStall(math.MaxInt32)
+	defer recoverInto(&err, "open store")
+	db, err := badger.Open(o)
+	if err != nil {
+		return nil, openError(dir, err)
+	}
+	return &store{db: db, dir: dir, sizes: z}, nil
+}
+
+func openError(dir string, err error) error {
+	if strings.Contains(err.Error(), "Cannot acquire directory lock") {
+		return fmt.Errorf("store %s is in use by another process: end it and try again", dir)
+	}
+	return fmt.Errorf("open store %s: %s", dir, oneLine(err))
+}
+
+// removeUnused removes the files that reserve made and Badger had no time to use:
+// it takes an empty one for damage.
+func removeUnused(dir string) error {
+	files, err := filepath.Glob(filepath.Join(dir, "*.mem"))
+	if err != nil {
+		return err
+	}
+	for _, name := range files {
+		if info, err := os.Stat(name); err == nil && info.Size() == 0 {
+			if err := os.Remove(name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// recoverInto makes an error of a panic: Badger panics on some damages.
+func recoverInto(err *error, what string) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("%s: the store is damaged: %s", what, oneLine(r))
+	}
+}
+
+// oneLine is the first line of what v prints.
+func oneLine(v any) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(fmt.Sprint(v)), "\n")
+	return line
+}
+
+// close closes the store. Where the disk has no room for what Badger writes on
+// closing, it leaves that in the log, from which the next open has it again; the
+// directory then stays locked until this process ends.
+func (s *store) close() (err error) {
+	defer recoverInto(&err, "close store")
+	if s.wrote && !s.canFlush() {
+		return nil
+	}
+	if err := s.db.Close(); err != nil {
+		return fmt.Errorf("close store: %s", oneLine(err))
+	}
+	return nil
+}
+
+// canFlush reports whether Badger can write a memtable out.
+func (s *store) canFlush() bool {
+	free, err := freeBytes(s.dir)
+	return err == nil && free >= 2*s.sizes.memtable
+}
+
+// tx is a transaction: all reads see one state.
+type tx struct{ txn *badger.Txn }
+
+// view runs fn over the state of now.
+func (s *store) view(fn func(tx) error) (err error) {
+	defer recoverInto(&err, "read")
+	return s.db.View(func(t *badger.Txn) error { return fn(tx{t}) })
+}
+
+// update runs fn and writes what it sets, all or nothing, through to the disk.
+func (s *store) update(fn func(tx) error) (err error) {
+	defer recoverInto(&err, "write")
+	if err := s.prepare(); err != nil {
+		return err
+	}
+	s.wrote = true
+	if err := s.db.Update(func(t *badger.Txn) error { return fn(tx{t}) }); err != nil {
+		return err
+	}
+	_ = s.reserve() // what is written is written; the next update tries again and tells
+	return nil
+}
+
+// errTooBig says that a transaction holds all that it can.
+var errTooBig = badger.ErrTxnTooBig
+
+// get returns the value of key, or errMissing or errDamaged. The caller may keep it.
+func (t tx) get(key []byte) ([]byte, error) {
+	item, err := t.txn.Get(key)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil, errMissing
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read: %s", oneLine(err))
+	}
+	b, err := item.ValueCopy(nil)
+	if err != nil {
+		return nil, errDamaged
+	}
+	return checked(key, b)
+}
+
+// has reports whether there is a value of key, whatever its state.
+func (t tx) has(key []byte) (bool, error) {
+	_, err := t.txn.Get(key)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// checked returns b without its checksum.
+func checked(key, b []byte) ([]byte, error) {
+	n := len(b) - crcLen
+	if n < 0 || binary.LittleEndian.Uint32(b[n:]) != sum(key, b[:n]) {
+		return nil, errDamaged
+	}
+	return b[:n:n], nil
+}
+
+func sum(key, value []byte) uint32 {
+	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, value)
+}
+
+func (t tx) set(key, value []byte) error {
+	value = binary.LittleEndian.AppendUint32(value[:len(value):len(value)], sum(key, value))
+	return t.txn.Set(key, value)
+}
+
+func (t tx) delete(key []byte) error { return t.txn.Delete(key) }
+
+// scan calls fn for every key that begins with prefix, in order. value is nil
+// unless values; err is errDamaged where its checksum is wrong. Neither key nor
+// value may be kept.
+func (t tx) scan(prefix []byte, values bool, fn func(key, value []byte, err error) error) error {
+	o := badger.DefaultIteratorOptions
+	o.PrefetchValues, o.Prefix = false, prefix
+	it := t.txn.NewIterator(o)
+	defer it.Close()
+	var buf []byte
+	for it.Rewind(); it.Valid(); it.Next() {
+		item := it.Item()
+		var value []byte
+		var err error
+		if values {
+			if buf, err = item.ValueCopy(buf); err == nil {
+				value, err = checked(item.Key(), buf)
+			} else {
+				err = errDamaged
+			}
+		}
+		if err := fn(item.Key(), value, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keys returns a copy of every key that begins with prefix.
+func (t tx) keys(prefix []byte) (keys [][]byte, err error) {
+	err = t.scan(prefix, false, func(key, _ []byte, _ error) error {
+		keys = append(keys, bytes.Clone(key))
+		return nil
+	})
+	return keys, err
+}
+
+// verify reads every block of every table and returns what is wrong.
+func (s *store) verify() (err error) {
+	defer recoverInto(&err, "verify")
+	if err := s.db.VerifyChecksum(); err != nil {
+		return errors.New(oneLine(err))
+	}
+	return nil
+}
+
+// settle merges tables when those that came since the last time are many. Badger
+// would do it whenever it likes, and die if the disk were full just then; so it is
+// done here, only where there is ample room, and never has to be.
+func (s *store) settle() (err error) {
+	defer recoverInto(&err, "compact")
+	var fresh, old int64
+	for _, level := range s.db.Levels() {
+		if level.Level == 0 {
+			fresh = level.Size
+		} else {
+			old += level.Size
+		}
+	}
+	if fresh < 8*s.sizes.memtable || fresh < old/4 {
+		return nil
+	}
+	return s.flatten(fresh + old)
+}
+
+// flatten rewrites the tables, of so many bytes in all, as one sorted run.
+func (s *store) flatten(size int64) error {
+	free, err := freeBytes(s.dir)
+	if err != nil || free < 2*size+512<<20 {
+		return err
+	}
+	return s.db.Flatten(1)
+}
+
+// collect gives back the space of deleted values.
+func (s *store) collect() (err error) {
+	defer recoverInto(&err, "collect")
+	for {
+		err := s.db.RunValueLogGC(0.3)
+		if errors.Is(err, badger.ErrNoRewrite) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("collect values: %s", oneLine(err))
+		}
+		if err := s.reserve(); err != nil {
+			return err
+		}
+	}
+}
+
+// tablesSize is how many bytes all tables have.
+func (s *store) tablesSize() (n int64) {
+	for _, level := range s.db.Levels() {
+		n += level.Size
+	}
+	return n
+}
+
+// flushed waits until no memtable is being written out.
+func (s *store) flushed(limit time.Duration) {
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if logs, err := filepath.Glob(filepath.Join(s.dir, "*.mem")); err != nil || len(used(logs)) <= 1 {
+			return
+		}
+	}
+}
+
+// used returns those of the files that have a size.
+func used(files []string) []string {
+	return slices.DeleteFunc(files, func(name string) bool {
+		info, err := os.Stat(name)
+		return err != nil || info.Size() == 0
+	})
+}
+
+// limit is how much a transaction may hold beside the thumbnails.
+func (s *store) limit() int64 { return s.db.MaxBatchSize() * 4 / 5 }
