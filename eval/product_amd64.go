@@ -16,7 +16,9 @@ func (b *block) multiply() {
 		cols := [blockCols]*float32{&b.cols[0][0], &b.cols[1][0], &b.cols[2][0]}
 		multiplyAVX2(&rows, &cols, n, &b.sums)
 	}
-	b.scalar(n)
+	if n < len(b.cols[0]) {
+		b.scalar(n)
+	}
 }
 
 // multiplyAVX2 computes the sums over the first n numbers, eight at a time: n is
