@@ -2,9 +2,10 @@ package picture
 
 import "image"
 
-// widener writes a row of chroma, as wide as the picture, into dst. near is the
-// row of samples that the picture's row lies in, far the next nearest (near
-// itself at the edge). lower says that the row is the lower one of those in near.
+// widener writes a row of chroma into dst, all of near's samples widened: at the
+// end it may be wider than the picture. near is the row of samples that the
+// picture's row lies in, far the next nearest (near itself at the edge). lower
+// says that the row is the lower one of those in near.
 type widener func(dst, near, far []byte, lower bool)
 
 // converter makes a row of RGBA.
@@ -19,7 +20,8 @@ func toRGBA(src *image.YCbCr, rows int, widen widener, convert converter) *image
 	if widen != nil {
 		samples = chromaWidth(src)
 	}
-	wide := make([]byte, 2*w)
+	const most = 4 // pixels across, of one sample
+	wideCb, wideCr := make([]byte, w+most), make([]byte, w+most)
 	for y := range h {
 		near := y / rows
 		lower := y%rows >= (rows+1)/2
@@ -29,9 +31,9 @@ func toRGBA(src *image.YCbCr, rows int, widen widener, convert converter) *image
 		}
 		cb, cr := src.Cb[near*src.CStride:], src.Cr[near*src.CStride:]
 		if widen != nil {
-			widen(wide[:w], cb[:samples], src.Cb[far*src.CStride:][:samples], lower)
-			widen(wide[w:], cr[:samples], src.Cr[far*src.CStride:][:samples], lower)
-			cb, cr = wide[:w], wide[w:]
+			widen(wideCb, cb[:samples], src.Cb[far*src.CStride:][:samples], lower)
+			widen(wideCr, cr[:samples], src.Cr[far*src.CStride:][:samples], lower)
+			cb, cr = wideCb, wideCr
 		}
 		convert(dst.Pix[y*dst.Stride:][:4*w], src.Y[y*src.YStride:][:w], cb, cr)
 	}

@@ -2,6 +2,7 @@ package picture
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"image"
 	"image/jpeg"
@@ -49,53 +50,55 @@ func jpegRGBA(src *image.YCbCr) *image.RGBA {
 // widen422 makes of each sample two, three quarters its own and one quarter its
 // neighbour's, rounded up and down in turn.
 func widen422(dst, near, _ []byte, _ bool) {
-	last := len(near) - 1
-	for i, c := range near {
-		before, after := near[max(i-1, 0)], near[min(i+1, last)]
-		two(dst, i, (3*uint(c)+uint(before)+1)>>2, (3*uint(c)+uint(after)+2)>>2)
+	before, this := uint32(near[0]), uint32(near[0])
+	for i := range near {
+		after := this
+		if i+1 < len(near) {
+			after = uint32(near[i+1])
+		}
+		d := dst[2*i : 2*i+2 : 2*i+2]
+		d[0] = byte((3*this + before + 1) >> 2)
+		d[1] = byte((3*this + after + 2) >> 2)
+		before, this = this, after
 	}
 }
 
 // widen420 does the same both across and along, in one step.
 func widen420(dst, near, far []byte, _ bool) {
 	far = far[:len(near)]
-	before := 3*uint(near[0]) + uint(far[0])
-	this := before
+	this := 3*uint32(near[0]) + uint32(far[0])
+	before := this
 	for i := range near {
 		after := this
 		if i+1 < len(near) {
-			after = 3*uint(near[i+1]) + uint(far[i+1])
+			after = 3*uint32(near[i+1]) + uint32(far[i+1])
 		}
-		two(dst, i, (3*this+before+8)>>4, (3*this+after+7)>>4)
+		d := dst[2*i : 2*i+2 : 2*i+2]
+		d[0] = byte((3*this + before + 8) >> 4)
+		d[1] = byte((3*this + after + 7) >> 4)
 		before, this = this, after
-	}
-}
-
-// two sets the i-th pair of dst, which may end in the middle of its last.
-func two(dst []byte, i int, even, odd uint) {
-	if d := dst[2*i:]; len(d) >= 2 {
-		d[0], d[1] = byte(even), byte(odd)
-	} else {
-		d[0] = byte(even)
 	}
 }
 
 // widen440 has as many samples in a row as there are pixels.
 func widen440(dst, near, far []byte, lower bool) {
-	bias := uint(1)
+	bias := uint32(1)
 	if lower {
 		bias = 2
 	}
-	for i := range dst {
-		dst[i] = byte((3*uint(near[i]) + uint(far[i]) + bias) >> 2)
+	far, dst = far[:len(near)], dst[:len(near)]
+	for i, c := range near {
+		dst[i] = byte((3*uint32(c) + uint32(far[i]) + bias) >> 2)
 	}
 }
 
 // repeat makes n of each sample.
 func repeat(n int) widener {
 	return func(dst, near, _ []byte, _ bool) {
-		for i := range dst {
-			dst[i] = near[i/n]
+		for i, c := range near {
+			for j := range n {
+				dst[n*i+j] = c
+			}
 		}
 	}
 }
@@ -105,16 +108,18 @@ func rowFromJPEG(dst, luma, cb, cr []byte) {
 	const half = 1 << 15
 	cb, cr = cb[:len(luma)], cr[:len(luma)]
 	for i, l := range luma {
-		if len(dst) < 4 {
-			break // never; the compiler cannot know
-		}
 		y, b, r := int32(l), int32(cb[i])-128, int32(cr[i])-128
-		dst[0] = clip(y + (91881*r+half)>>16)
-		dst[1] = clip(y + (-22554*b-46802*r+half)>>16)
-		dst[2] = clip(y + (116130*b+half)>>16)
-		dst[3] = 255
-		dst = dst[4:]
+		put(dst, i,
+			y+(91881*r+half)>>16,
+			y+(-22554*b-46802*r+half)>>16,
+			y+(116130*b+half)>>16)
 	}
 }
 
-func clip(v int32) byte { return byte(min(max(v, 0), 255)) }
+// put sets the i-th pixel of dst, clipped.
+func put(dst []byte, i int, r, g, b int32) {
+	if uint32(r|g|b) > 255 { // not often
+		r, g, b = min(max(r, 0), 255), min(max(g, 0), 255), min(max(b, 0), 255)
+	}
+	binary.LittleEndian.PutUint32(dst[4*i:4*i+4:4*i+4], uint32(r|g<<8|b<<16)|0xff<<24)
+}

@@ -2,6 +2,7 @@ package picture
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"image"
 	"image/jpeg"
@@ -59,25 +60,31 @@ func shrunk(src *image.RGBA, w, h int) *image.RGBA {
 // acrossRow writes the sums of row's values over w columns, each pixel counted
 // w times in all.
 func acrossRow(sums []uint64, row []byte, w int) {
-	length := len(row) / 4
-	left := length        // of the column
-	var r, g, b uint64    // of its whole pixels
-	var r0, g0, b0 uint64 // of the part of a pixel that it begins with
-	for ; len(row) >= 4; row = row[4:] {
-		pr, pg, pb := uint64(row[0]), uint64(row[1]), uint64(row[2])
-		if left > w {
-			r, g, b = r+pr, g+pg, b+pb
-			left -= w
-			continue
-		}
+	length, left := len(row)/4, len(row)/4 // of a column, of it still to come
+	var r0, g0, b0 uint64                  // of the part of a pixel that it begins with
+	for len(sums) >= 3 {
+		whole := (left - 1) / w // pixels; the next one ends the column
+		redBlue, green := sumOf(row[:4*whole])
+		left -= whole * w
+		last := row[4*whole:][:4]
 		here, there := uint64(left), uint64(w-left)
-		sums[0] = r0 + r*uint64(w) + pr*here
-		sums[1] = g0 + g*uint64(w) + pg*here
-		sums[2] = b0 + b*uint64(w) + pb*here
-		sums, left = sums[3:], length-int(there)
-		r, g, b = 0, 0, 0
-		r0, g0, b0 = pr*there, pg*there, pb*there
+		r, g, b := uint64(last[0]), uint64(last[1]), uint64(last[2])
+		sums[0] = r0 + redBlue&0xffffffff*uint64(w) + r*here
+		sums[1] = g0 + green*uint64(w) + g*here
+		sums[2] = b0 + redBlue>>32*uint64(w) + b*here
+		r0, g0, b0 = r*there, g*there, b*there
+		row, sums, left = row[4*whole+4:], sums[3:], length-int(there)
 	}
+}
+
+// sumOf adds up pixels: red and, 32 bits up, blue in one number.
+func sumOf(row []byte) (redBlue, green uint64) {
+	for i := 0; i+4 <= len(row); i += 4 {
+		p := uint64(binary.LittleEndian.Uint32(row[i : i+4 : i+4]))
+		redBlue += p&0xff | p&0xff0000<<16
+		green += p >> 8 & 0xff
+	}
+	return redBlue, green
 }
 
 func store(to []byte, sum []uint64, area uint64) {

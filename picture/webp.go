@@ -40,38 +40,30 @@ func stillRGBA(file []byte) (*image.RGBA, error) {
 }
 
 // widenWebP weighs the four nearest samples 9:3:3:1, in two steps that round
-// down each.
+// down each. Pixels lie between samples, but for the first and the last.
 func widenWebP(dst, near, far []byte, _ bool) {
-	dst[0] = byte((3*uint(near[0]) + uint(far[0]) + 2) >> 2)
-	n, f := uint(near[0]), uint(far[0])
-	d := dst[1:]
-	for i := 1; i < len(near) && len(d) > 0; i++ {
-		n1, f1 := uint(near[i]), uint(far[i])
+	far = far[:len(near)]
+	n, f := uint32(near[0]), uint32(far[0])
+	dst[0] = byte((3*n + f + 2) >> 2)
+	for i := 1; i < len(near); i++ {
+		n1, f1 := uint32(near[i]), uint32(far[i])
 		sum := n + n1 + f + f1 + 8
+		d := dst[2*i-1 : 2*i+1 : 2*i+1]
 		d[0] = byte(((sum+2*(n1+f))>>3 + n) >> 1)
-		if len(d) == 1 {
-			return
-		}
 		d[1] = byte(((sum+2*(n+f1))>>3 + n1) >> 1)
-		n, f, d = n1, f1, d[2:]
+		n, f = n1, f1
 	}
-	if len(d) > 0 {
-		d[0] = byte((3*n + f + 2) >> 2)
-	}
+	dst[2*len(near)-1] = byte((3*n + f + 2) >> 2)
 }
 
 // rowFromWebP converts BT.601 of limited range.
 func rowFromWebP(dst, luma, u, v []byte) {
 	u, v = u[:len(luma)], v[:len(luma)]
 	for i, l := range luma {
-		if len(dst) < 4 {
-			break // never; the compiler cannot know
-		}
 		y, b, r := 19077*int32(l)>>8, int32(u[i]), int32(v[i])
-		dst[0] = clip((y + 26149*r>>8 - 14234) >> 6)
-		dst[1] = clip((y - 6419*b>>8 - 13320*r>>8 + 8708) >> 6)
-		dst[2] = clip((y + 33050*b>>8 - 17685) >> 6)
-		dst[3] = 255
-		dst = dst[4:]
+		put(dst, i,
+			(y+26149*r>>8-14234)>>6,
+			(y-6419*b>>8-13320*r>>8+8708)>>6,
+			(y+33050*b>>8-17685)>>6)
 	}
 }
