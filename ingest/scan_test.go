@@ -143,3 +143,16 @@ func TestOddFiles(t *testing.T) {
 		t.Errorf("failures %q, want of %q", fails, want)
 	}
 }
+
+func TestGone(t *testing.T) {
+	dir := t.TempDir()
+	file := write(t, dir, "a.zip", []byte("x"))
+	for path, want := range map[string]bool{
+		file: false, dir: false, file + "!/b.png": false,
+		filepath.Join(dir, "b.png"): true, filepath.Join(dir, "b.zip") + "!/b.png": true, filepath.Join(file, "b.png"): true,
+	} {
+		if got := ingest.Gone(path); got != want {
+			t.Errorf("Gone(%q) = %v, want %v", path, got, want)
+		}
+	}
+}

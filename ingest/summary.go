@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/clipsearch/clipsearch"
 )
 
 // Summary is what a run has done. Found = Stored + Known + Moved + Failed.
@@ -118,20 +120,21 @@ func (p *pace) observe(done int, now time.Time) float64 {
 	return p.rate
 }
 
-// plain makes err one line that does not repeat the path it is about: whoever
-// reports it says the path beside it.
+// plain makes err one line about a file whose path is said beside it: the line
+// neither repeats the path nor ends in the sentinel's own words.
 func plain(err error) error {
 	var path *fs.PathError
 	if errors.As(err, &path) {
 		err = fmt.Errorf("%s: %w", path.Op, path.Err)
 	}
-	if strings.ContainsAny(err.Error(), "\r\n") {
-		err = &oneLine{err}
-	}
-	return err
+	line := strings.TrimSuffix(err.Error(), ": "+clipsearch.ErrInvalid.Error())
+	return &plainError{strings.Join(strings.Fields(line), " "), err}
 }
 
-type oneLine struct{ error }
+type plainError struct {
+	line string
+	err  error
+}
 
-func (e *oneLine) Error() string { return strings.Join(strings.Fields(e.error.Error()), " ") }
-func (e *oneLine) Unwrap() error { return e.error }
+func (e *plainError) Error() string { return e.line }
+func (e *plainError) Unwrap() error { return e.err }

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"testing"
 	"time"
+
+	"github.com/clipsearch/clipsearch"
 )
 
 func TestFailuresAreBounded(t *testing.T) {
@@ -50,6 +52,7 @@ func TestPlain(t *testing.T) {
 	}{
 		{errors.New("a"), "a"},
 		{fmt.Errorf("a\n b: %w", fs.ErrExist), "a b: file already exists"},
+		{fmt.Errorf("no picture: %w", clipsearch.ErrInvalid), "no picture"},
 		{&fs.PathError{Op: "open", Path: "/x\ny", Err: fs.ErrPermission}, "open: permission denied"},
 	}
 	for _, tt := range tests {
@@ -57,7 +60,7 @@ func TestPlain(t *testing.T) {
 		if got.Error() != tt.want {
 			t.Errorf("plain(%q) = %q, want %q", tt.err, got, tt.want)
 		}
-		for _, kind := range []error{fs.ErrExist, fs.ErrPermission} {
+		for _, kind := range []error{fs.ErrExist, fs.ErrPermission, clipsearch.ErrInvalid} {
 			if errors.Is(tt.err, kind) != errors.Is(got, kind) {
 				t.Errorf("plain(%q) is another kind of error", tt.err)
 			}
