@@ -99,7 +99,11 @@ func (c *client) handshake(ctx context.Context, dir string) (io.Closer, *bufio.R
 }
 
 func (c *client) greeted(resp *http.Response, lines *bufio.Reader, dir, nonce string) error {
-	if resp.StatusCode != http.StatusOK {
+	switch resp.StatusCode {
+	case http.StatusOK:
+	case http.StatusServiceUnavailable:
+		return fmt.Errorf("%w: it is leaving", errNotReady)
+	default:
 		return fmt.Errorf("%w: %s", errNotReady, resp.Status)
 	}
 	line, err := lines.ReadSlice('\n') // at most the reader's buffer

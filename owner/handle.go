@@ -68,10 +68,10 @@ const maxDeaths = 3
 // do makes a call, with this owner or the next.
 func do[Q, A any](ctx context.Context, h *Handle, m method[Q, A], q Q) (A, error) {
 	for deaths := 1; ; {
-		var none A
+		var zero A
 		l, err := h.connect(ctx, m.writes)
 		if err != nil {
-			return none, err
+			return zero, err
 		}
 		a, err := invoke(ctx, l, m, q)
 		switch {
@@ -80,7 +80,7 @@ func do[Q, A any](ctx context.Context, h *Handle, m method[Q, A], q Q) (A, error
 		case errors.Is(err, errDied):
 			ended := h.drop(l, false)
 			if m.writes || deaths == maxDeaths {
-				return none, ended
+				return zero, ended
 			}
 			deaths++
 		default:
@@ -95,8 +95,8 @@ func invoke[Q, A any](ctx context.Context, l link, m method[Q, A], q Q) (A, erro
 		return ask(ctx, l, m, q)
 	case *tenure:
 		if !l.service.gate.enter() {
-			var none A
-			return none, fmt.Errorf("index %s is closed", l.dir)
+			var zero A
+			return zero, fmt.Errorf("index %s is closed", l.dir)
 		}
 		defer l.service.gate.exit()
 		return m.call(l.service.source, ctx, q)
