@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"image"
+	"image/color"
 	"image/gif"
 	"image/jpeg"
 	"image/png"
@@ -33,8 +34,8 @@ func formats() []format {
 		{"png", []string{".png"}, []string{"\x89PNG\r\n\x1a\n"}, config(png.DecodeConfig), decodePNG, leastPNG},
 		{"gif", []string{".gif"}, []string{"GIF87a", "GIF89a"}, config(gif.DecodeConfig), decodeGIF, nil},
 		{"webp", []string{".webp"}, []string{"RIFF????WEBPVP8"}, config(webp.DecodeConfig), decodeWebP, nil},
-		{"bmp", []string{".bmp", ".dib"}, []string{"BM????\x00\x00\x00\x00"}, config(bmp.DecodeConfig), decodeBMP, nil},
-		{"tiff", []string{".tif", ".tiff"}, []string{"II*\x00", "MM\x00*"}, config(tiff.DecodeConfig), decodeTIFF, nil},
+		{"bmp", []string{".bmp", ".dib"}, []string{"BM????\x00\x00\x00\x00"}, config(bmp.DecodeConfig), decodeBMP, leastBMP},
+		{"tiff", []string{".tif", ".tiff"}, []string{"II*\x00", "MM\x00*"}, config(tiff.DecodeConfig), decodeTIFF, leastTIFF},
 	}
 }
 
@@ -56,6 +57,18 @@ func leastPNG(file []byte, c image.Config) int64 {
 	const depth, kind = 24, 25 // where the header has the bits of a sample and what a pixel consists of
 	samples := map[byte]int64{2: 3, 4: 2, 6: 4}[file[kind]]
 	return int64(c.Width) * int64(c.Height) * int64(file[depth]) * max(samples, 1) / 8 / 1032
+}
+
+// leastBMP counts a bit for each pixel: what bmp reads is not compressed.
+func leastBMP(_ []byte, c image.Config) int64 { return int64(c.Width) * int64(c.Height) / 8 }
+
+// leastTIFF counts on LZW, which shrinks less than 4096-fold. Black and white
+// may be a fax, whose rows can take a bit each.
+func leastTIFF(_ []byte, c image.Config) int64 {
+	if c.ColorModel == color.GrayModel || c.ColorModel == color.Gray16Model {
+		return 0
+	}
+	return int64(c.Width) * int64(c.Height) / 8 / 4096
 }
 
 // formatOf tells a file's format by how it begins.

@@ -105,6 +105,8 @@ func TestErrors(t *testing.T) {
 		{"header of a JPEG", jpg[:4], "the file ends before the picture does"},
 		{"huge PNG", header(pngHeader(30000, 30000)), "cannot hold 30000 x 30000 pixels"},
 		{"huge GIF", []byte("GIF89a\xff\xff\xff\xff\x00\x00\x00"), "65535 x 65535 pixels, more than the limit of 200 million"},
+		{"BMP of little", patched(read(t, "testdata/pictures/rgb.bmp"), 18, 14000), "cannot hold 14000 x 29 pixels"},
+		{"TIFF of little", bytes.Replace(read(t, "testdata/pictures/raw.tiff"), []byte("\x00\x01\x04\x00\x01\x00\x00\x00\x25\x00\x00\x00"), []byte("\x00\x01\x04\x00\x01\x00\x00\x00\x00\x00\x60\x00"), 1), "cannot hold 6291456 x 29 pixels"},
 		{"no pixels", []byte("GIF89a\x00\x00\x05\x00\x00\x00\x00"), "none at all"},
 		{"GIF without frame", []byte("GIF89a\x05\x00\x05\x00\x00\x00\x00"), "gif: "},
 		{"WebP of noise", append([]byte("RIFF\x10\x00\x00\x00WEBPVP8 "), bytes.Repeat([]byte{0x5a}, 64)...), "webp: "},
@@ -171,6 +173,13 @@ func TestExtensions(t *testing.T) {
 			t.Errorf("Extensions() = %v lacks %s", got, want)
 		}
 	}
+}
+
+// patched returns file with another number, of two bytes, at this place.
+func patched(file []byte, at int, n uint16) []byte {
+	file = slices.Clone(file)
+	binary.LittleEndian.PutUint16(file[at:], n)
+	return file
 }
 
 func pngHeader(w, h int) []byte {
