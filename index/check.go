@@ -1,0 +1,433 @@
+package index
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/clipsearch/clipsearch"
+)
+
+// check is one run over everything that the index holds. It gathers what is wrong
+// and, for each, what would put it right.
+type check struct {
+	x        *Index
+	pictures map[clipsearch.ID]*picture
+	spaces   map[clipsearch.Space]spaceEntry
+	stored   counts // as n says
+	counted  counts
+	problems []clipsearch.Problem
+	repairs  []func(*repair)
+	remodel  bool // the copy of the model is to be made again
+	retext   bool // the text index is to be built again
+}
+
+// picture is what a check knows of one picture.
+type picture struct {
+	rec   record
+	lost  bool // its record cannot be read
+	thumb bool
+	paths int // of its files, how many have a path entry
+	found []stored
+}
+
+// Check reads everything and returns what is wrong. With repair it also puts right
+// whatever is Repairable: what follows from the rest is made again, what belongs
+// to nothing is removed, and a picture that has lost its record, a vector or its
+// thumbnail is taken out, so that the next ingest brings it back.
+func (x *Index) Check(ctx context.Context, repair bool) ([]clipsearch.Problem, error) {
+	c := &check{x: x, pictures: map[clipsearch.ID]*picture{}, spaces: map[clipsearch.Space]spaceEntry{}}
+	c.checkFiles()
+	c.checkText(ctx)
+	x.writing.Lock()
+	err := c.checkStore(ctx)
+	if err == nil && repair {
+		err = c.repairStore()
+	}
+	x.writing.Unlock()
+	if err == nil && repair {
+		err = c.repairRest(ctx)
+	}
+	if err != nil {
+		return c.problems, fmt.Errorf("check: %w", err)
+	}
+	return c.problems, nil
+}
+
+// wrong notes a problem. fix may be nil: then nothing can be done about it here.
+func (c *check) wrong(id, what string, fix func(*repair)) {
+	c.problems = append(c.problems, clipsearch.Problem{What: what, ID: id, Repairable: fix != nil})
+	if fix != nil {
+		c.repairs = append(c.repairs, fix)
+	}
+}
+
+// wrongPicture notes that a picture has lost something that nothing here can
+// replace.
+func (c *check) wrongPicture(id clipsearch.ID, what string) {
+	c.wrong(id.String(), what+": repair takes the picture out, the next ingest brings it back", func(r *repair) { r.out[id] = true })
+}
+
+// wrongKey notes that key has no business here.
+func (c *check) wrongKey(id string, what string, key []byte) {
+	key = bytes.Clone(key)
+	c.wrong(id, what, func(r *repair) { r.drop = append(r.drop, key) })
+}
+
+// checkStore reads every key, in order: records come before what belongs to them,
+// but for the captions' vectors.
+func (c *check) checkStore(ctx context.Context) error {
+	if err := c.x.store.verify(); err != nil {
+		// Whatever lies in it would seem to be missing, and what belongs to that an
+		// orphan: nothing that follows would be true.
+		c.wrong("store", "a table is damaged: "+err.Error()+": make a new index with `clipsearch ingest`", nil)
+		return nil
+	}
+	kinds := []struct {
+		prefix string
+		check  func(key, value []byte, err error)
+	}{
+		{recordPrefix, c.checkRecord},
+		{spacePrefix, c.checkSpace},
+		{vectorPrefix, c.checkVector},
+		{captionPrefix, c.checkVector},
+		{thumbPrefix, c.checkThumb},
+		{pathPrefix, c.checkPath},
+		{dirtyPrefix, c.checkMarker},
+	}
+	err := c.x.view(ctx, func(t tx) error {
+		for _, k := range kinds {
+			err := t.scan([]byte(k.prefix), true, func(key, value []byte, err error) error {
+				k.check(key, value, err)
+				return ctx.Err()
+			})
+			if err != nil {
+				return err
+			}
+		}
+		c.checkMeta(t)
+		return c.checkUnknown(t)
+	})
+	if err != nil {
+		return err
+	}
+	c.checkPictures()
+	c.checkCounts()
+	return nil
+}
+
+func (c *check) checkRecord(key, value []byte, err error) {
+	id, ok := parseIDKey(key)
+	if !ok {
+		c.wrongKey(keyName(key), "a key that no record has", key)
+		return
+	}
+	p := &picture{}
+	if err == nil {
+		p.rec, err = decodeRecord(value)
+	}
+	if err != nil {
+		p.lost = true
+		c.wrongPicture(id, "record is damaged: "+err.Error())
+	}
+	c.pictures[id] = p
+}
+
+func (c *check) checkSpace(key, value []byte, err error) {
+	var e spaceEntry
+	if err == nil {
+		err = decode(value, &e)
+	}
+	if err == nil && len(key) != 2+len(clipsearch.Space{}) {
+		c.wrongKey(keyName(key), "a key that no space has", key)
+		return
+	}
+	space := clipsearch.Space(key[2:])
+	if err == nil {
+		c.spaces[space] = e
+		return
+	}
+	if space == c.x.meta.Space {
+		c.wrong(keyName(key), "space is damaged: "+err.Error(), func(r *repair) { r.space = true })
+		c.spaces[space] = spaceEntry{Model: c.x.meta.Model, Dim: c.x.meta.Dim}
+		return
+	}
+	c.wrongKey(keyName(key), "space is damaged: "+err.Error(), key)
+}
+
+// checkVector checks a vector of a picture or of a caption.
+func (c *check) checkVector(key, value []byte, err error) {
+	space, id, n, ok := parseVectorKey(key)
+	kind := "vector"
+	if strings.HasPrefix(string(key), captionPrefix) {
+		kind = "caption vector"
+	}
+	if !ok {
+		c.wrongKey(keyName(key), "a key that no vector has", key)
+		return
+	}
+	entry, known := c.spaces[space]
+	p := c.pictures[id]
+	switch {
+	case !known:
+		c.wrongKey(id.String(), fmt.Sprintf("%s %d of a foreign space, %.12s", kind, n, space), key)
+		return
+	case p == nil:
+		c.wrongKey(id.String(), fmt.Sprintf("%s %d of a picture that is not here", kind, n), key)
+		return
+	case p.lost:
+		return // named already
+	}
+	have := p.rec.of(space)
+	if kind == "vector" && n >= have.Vectors || kind != "vector" && n >= have.Captions {
+		c.wrongKey(id.String(), fmt.Sprintf("%s %d, of which the record does not know", kind, n), key)
+		return
+	}
+	p.count(space, kind)
+	if err == nil {
+		v := make([]float32, entry.Dim)
+		if err = decodeVector(v, value); err == nil {
+			err = unitLength(v)
+		}
+	}
+	switch {
+	case err == nil:
+	case kind == "vector":
+		c.wrongPicture(id, fmt.Sprintf("vector %d is damaged: %v", n, err))
+	default:
+		c.wrong(id.String(), fmt.Sprintf("caption vector %d is damaged: %v: repair drops the vectors of its captions", n, err), func(r *repair) { r.captions[id] = true })
+	}
+}
+
+// count counts a vector that was found.
+func (p *picture) count(space clipsearch.Space, kind string) {
+	i := slices.IndexFunc(p.found, func(s stored) bool { return string(s.Space) == string(space[:]) })
+	if i < 0 {
+		i = len(p.found)
+		p.found = append(p.found, stored{Space: space[:]})
+	}
+	if kind == "vector" {
+		p.found[i].Vectors++
+	} else {
+		p.found[i].Captions++
+	}
+}
+
+func (c *check) checkThumb(key, _ []byte, err error) {
+	id, ok := parseIDKey(key)
+	p := c.pictures[id]
+	switch {
+	case !ok:
+		c.wrongKey(keyName(key), "a key that no thumbnail has", key)
+	case p == nil:
+		c.wrongKey(id.String(), "thumbnail of a picture that is not here", key)
+	case p.lost:
+	case err != nil:
+		p.thumb = true
+		c.wrongPicture(id, "thumbnail is damaged: "+err.Error())
+	default:
+		p.thumb = true
+	}
+}
+
+func (c *check) checkPath(key, value []byte, err error) {
+	var id clipsearch.ID
+	var f file
+	if err == nil {
+		id, f, err = decodePath(value)
+	}
+	if err != nil {
+		// The picture misses it too, and makes it again.
+		c.wrongKey(keyName(key), "path entry is damaged: "+err.Error(), key)
+		return
+	}
+	path := string(f.Path)
+	if !bytes.Equal(key, pathKey(path)) {
+		c.wrongKey(id.String(), fmt.Sprintf("path entry at the wrong key: %q", path), key)
+		return
+	}
+	p := c.pictures[id]
+	if p == nil {
+		c.wrongKey(id.String(), fmt.Sprintf("path %q leads to a picture that is not here", path), key)
+		return
+	}
+	if p.lost {
+		return
+	}
+	i := slices.IndexFunc(p.rec.Files, func(g file) bool { return string(g.Path) == path })
+	if i < 0 {
+		c.wrongKey(id.String(), fmt.Sprintf("path %q leads to a picture that was not seen there", path), key)
+		return
+	}
+	p.paths++
+	if g := p.rec.Files[i]; g.Size != f.Size || g.Sec != f.Sec || g.Nano != f.Nano {
+		c.wrong(id.String(), fmt.Sprintf("path %q has another size or time than the record", path), func(r *repair) { r.paths[id] = true })
+	}
+}
+
+func (c *check) checkMarker(key, _ []byte, err error) {
+	id, ok := parseIDKey(key)
+	if !ok || err != nil {
+		c.wrongKey(keyName(key), "a damaged note for the text index", key)
+		return
+	}
+	_ = id // the text index will come to it
+}
+
+// checkMeta checks what the store says of itself.
+func (c *check) checkMeta(t tx) {
+	if _, ok := c.spaces[c.x.meta.Space]; !ok {
+		c.wrong("store", "the space that answers is missing", func(r *repair) { r.space = true })
+	}
+	var m Meta
+	b, err := t.get([]byte(metaKey))
+	if err == nil {
+		err = decode(b, &m)
+	}
+	if err != nil {
+		c.wrong("store", "what the index is, is damaged: "+err.Error(), func(r *repair) { r.space = true })
+	}
+	if c.stored, err = t.counts(); err != nil {
+		c.wrong("store", "counts are damaged: "+err.Error(), func(r *repair) { r.counts = true })
+		c.stored = counts{Images: -1}
+	}
+}
+
+// checkUnknown looks for keys of no kind.
+func (c *check) checkUnknown(t tx) error {
+	known := []string{recordPrefix, vectorPrefix, captionPrefix, thumbPrefix, pathPrefix, dirtyPrefix, spacePrefix}
+	single := []string{countsKey, metaKey, rebuildKey}
+	return t.scan(nil, false, func(key, _ []byte, _ error) error {
+		k := string(key)
+		if slices.Contains(single, k) || len(k) > 2 && slices.Contains(known, k[:2]) {
+			return nil
+		}
+		c.wrongKey(keyName(key), "a key of no kind", key)
+		return nil
+	})
+}
+
+// checkPictures looks for what pictures should have and have not.
+func (c *check) checkPictures() {
+	ids := make([]clipsearch.ID, 0, len(c.pictures))
+	for id := range c.pictures {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, func(a, b clipsearch.ID) int { return bytes.Compare(a[:], b[:]) })
+	for _, id := range ids {
+		p := c.pictures[id]
+		if p.lost {
+			continue
+		}
+		c.counted.add(&p.rec, 1)
+		if !p.thumb {
+			c.wrongPicture(id, "thumbnail is missing")
+		}
+		if p.paths < len(p.rec.Files) {
+			c.wrong(id.String(), fmt.Sprintf("%d of %d paths lead nowhere", len(p.rec.Files)-p.paths, len(p.rec.Files)), func(r *repair) { r.paths[id] = true })
+		}
+		if p.rec.of(c.x.meta.Space).Vectors == 0 {
+			c.wrongPicture(id, "there is no vector of the space that answers")
+		}
+		c.checkStored(id, p)
+	}
+}
+
+// checkStored compares the vectors found with those that the record promises.
+func (c *check) checkStored(id clipsearch.ID, p *picture) {
+	for _, want := range p.rec.Stored {
+		var got stored
+		for _, s := range p.found {
+			if string(s.Space) == string(want.Space) {
+				got = s
+			}
+		}
+		if got.Vectors < want.Vectors {
+			c.wrongPicture(id, fmt.Sprintf("%d of %d vectors are missing", want.Vectors-got.Vectors, want.Vectors))
+		}
+		if got.Captions < want.Captions {
+			c.wrong(id.String(), fmt.Sprintf("%d of %d caption vectors are missing: repair drops the others", want.Captions-got.Captions, want.Captions),
+				func(r *repair) { r.captions[id] = true })
+		}
+		if want.Captions != 0 && want.Captions != len(p.rec.Captions) {
+			c.wrong(id.String(), fmt.Sprintf("%d caption vectors of %d captions: repair drops them", want.Captions, len(p.rec.Captions)), func(r *repair) { r.captions[id] = true })
+		}
+	}
+}
+
+// checkCounts compares n with what was counted. A picture whose record cannot be
+// read is in n, but nobody knows with how many files.
+func (c *check) checkCounts() {
+	for _, p := range c.pictures {
+		if p.lost {
+			return // repair counts anew
+		}
+	}
+	want, got := c.counted, c.stored
+	same := want.Images == got.Images && want.Files == got.Files && want.Captions == got.Captions
+	for _, s := range append(slices.Clone(want.Spaces), got.Spaces...) {
+		same = same && want.space(s.Space).Images == got.space(s.Space).Images
+	}
+	if !same && got.Images >= 0 {
+		c.wrong("store", fmt.Sprintf("stale counts: %d pictures, %d files, %d captions are noted, %d, %d, %d are here",
+			got.Images, got.Files, got.Captions, want.Images, want.Files, want.Captions), func(r *repair) { r.counts = true })
+	}
+}
+
+// keyName is how a key without a picture is told.
+func keyName(key []byte) string {
+	if len(key) < 2 || key[1] != '/' {
+		return fmt.Sprintf("%q", key)
+	}
+	return fmt.Sprintf("%s%x", key[:2], key[2:])
+}
+
+// checkText compares the documents with the pictures.
+func (c *check) checkText(ctx context.Context) {
+	fix := func(*repair) { c.retext = true }
+	if err := c.x.text.settle(ctx); err != nil && !errors.Is(err, clipsearch.ErrNoSpace) {
+		c.wrong("text", "text index cannot be brought up to date: "+oneLine(err), fix)
+		return
+	}
+	for _, what := range damagedSegments(c.x.text.dir) {
+		c.wrong("text", what, fix)
+	}
+	docs := map[string]bool{}
+	err := c.x.text.read(func(w *wordIndex) error {
+		if err := w.each(func(name string) { docs[name] = true }); err != nil {
+			return err
+		}
+		return c.compareText(docs, fix)
+	}, nil)
+	if err != nil {
+		c.wrong("text", "text index cannot be read: "+oneLine(err), fix)
+	}
+}
+
+// compareText compares the documents with the records. What has been put since the
+// text index was brought up to date is dirty, and left out.
+func (c *check) compareText(docs map[string]bool, fix func(*repair)) error {
+	c.x.writing.Lock()
+	defer c.x.writing.Unlock()
+	ids, err := c.x.allIDs()
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		name := string(id[:])
+		if !docs[name] && !c.x.text.isDirty(id) {
+			c.wrong(id.String(), "text document is missing", fix)
+		}
+		delete(docs, name)
+	}
+	for name := range docs {
+		if len(name) == len(clipsearch.ID{}) && c.x.text.isDirty(clipsearch.ID([]byte(name))) {
+			continue
+		}
+		c.wrong(fmt.Sprintf("%x", name), "text document of a picture that is not here", fix)
+	}
+	return nil
+}

@@ -1,0 +1,96 @@
+package index
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// checkFiles checks what lies beside the store.
+func (c *check) checkFiles() {
+	for _, name := range []string{metaFile, backupFile} {
+		m, err := readMetaFile(filepath.Join(c.x.dir, name))
+		if err == nil && m != readBack(c.x.meta) {
+			err = fmt.Errorf("%s says something else than the index", name)
+		}
+		if err != nil {
+			c.wrong(name, oneLine(err), func(r *repair) { r.meta = true })
+		}
+	}
+	c.checkModel()
+}
+
+// readBack is m as it is after it was written and read.
+func readBack(m Meta) Meta {
+	m.Check = m.sum()
+	return m
+}
+
+func (c *check) checkModel() {
+	o := c.x.options
+	var fix func(*repair)
+	if o.SaveModel != nil {
+		fix = func(*repair) { c.remodel = true }
+	}
+	dir := ModelDir(c.x.dir, c.x.meta.Space)
+	if _, err := os.Stat(dir); err != nil {
+		if o.SaveModel != nil { // an index without SaveModel keeps no copy
+			c.wrong("models", "the copy of the model is missing", fix)
+		}
+		return
+	}
+	if o.CheckModel == nil {
+		return
+	}
+	for _, what := range o.CheckModel(dir) {
+		c.wrong("models", "the copy of the model is damaged: "+oneLine(what), fix)
+	}
+}
+
+// damagedSegments reads every file of the text index in dir that carries a
+// checksum, and says which are not what was written.
+func damagedSegments(dir string) (problems []string) {
+	files, err := filepath.Glob(filepath.Join(dir, "store", "*.zap"))
+	if err != nil {
+		return nil
+	}
+	for _, name := range files {
+		if err := segmentDamage(name); err != nil && !os.IsNotExist(err) {
+			problems = append(problems, fmt.Sprintf("text segment %s is damaged: %v", filepath.Base(name), err))
+		}
+	}
+	return problems
+}
+
+// segmentDamage compares a segment's last four bytes, the CRC-32 of all before
+// them, with the rest.
+func segmentDamage(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() < crcLen {
+		return fmt.Errorf("it has %d bytes", info.Size())
+	}
+	var h hash.Hash32 = crc32.NewIEEE()
+	if _, err := io.CopyN(h, f, info.Size()-crcLen); err != nil {
+		return err
+	}
+	var last [crcLen]byte
+	if _, err := io.ReadFull(f, last[:]); err != nil {
+		return err
+	}
+	if binary.BigEndian.Uint32(last[:]) != h.Sum32() {
+		return errDamaged
+	}
+	return nil
+}
