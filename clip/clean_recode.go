@@ -83,7 +83,7 @@ func unlikely(letter []byte) bool {
 	case first == 0xC2: // Â, before a sign; before a quotation mark it may end a word
 		return letter[1] >= 0xA0
 	case first == 0xC3, first == 0xCE, first == 0xD0: // Ã, Î and Ð: the Latin, Greek and Cyrillic letters
-		return true
+		return !strings.ContainsRune("…’", windows1252(letter[1]))
 	case first == 0xD7, 0xD2 <= first && first <= 0xDE && first != 0xD8 && first != 0xDC && first != 0xDD:
 		return false
 	}
