@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -41,6 +42,12 @@ type picture struct {
 func (x *Index) Check(ctx context.Context, repair bool) ([]clipsearch.Problem, error) {
 	c := &check{x: x, pictures: map[clipsearch.ID]*picture{}, spaces: map[clipsearch.Space]spaceEntry{}}
 	c.checkFiles()
+	if err := x.store.verify(); err != nil {
+		// Whatever lies in it would seem to be missing, and what belongs to that an
+		// orphan: nothing that follows would be true.
+		c.wrong("store", "a table is damaged: "+err.Error()+": make a new index with `clipsearch ingest`", nil)
+		return c.problems, nil
+	}
 	c.checkText(ctx)
 	x.writing.Lock()
 	err := c.checkStore(ctx)
@@ -80,12 +87,6 @@ func (c *check) wrongKey(id string, what string, key []byte) {
 // checkStore reads every key, in order: records come before what belongs to them,
 // but for the captions' vectors.
 func (c *check) checkStore(ctx context.Context) error {
-	if err := c.x.store.verify(); err != nil {
-		// Whatever lies in it would seem to be missing, and what belongs to that an
-		// orphan: nothing that follows would be true.
-		c.wrong("store", "a table is damaged: "+err.Error()+": make a new index with `clipsearch ingest`", nil)
-		return nil
-	}
 	kinds := []struct {
 		prefix string
 		check  func(key, value []byte, err error)
@@ -392,11 +393,16 @@ func (c *check) checkText(ctx context.Context) {
 		c.wrong("text", "text index cannot be brought up to date: "+oneLine(err), fix)
 		return
 	}
-	for _, what := range damagedSegments(c.x.text.dir) {
-		c.wrong("text", what, fix)
-	}
 	docs := map[string]bool{}
 	err := c.x.text.read(func(w *wordIndex) error {
+		err := w.segments(func(path string) {
+			if err := segmentDamage(path); err != nil {
+				c.wrong("text", fmt.Sprintf("text segment %s is damaged: %v", filepath.Base(path), err), fix)
+			}
+		})
+		if err != nil {
+			return err
+		}
 		if err := w.each(func(name string) { docs[name] = true }); err != nil {
 			return err
 		}

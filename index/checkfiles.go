@@ -51,21 +51,6 @@ func (c *check) checkModel() {
 	}
 }
 
-// damagedSegments reads every file of the text index in dir that carries a
-// checksum, and says which are not what was written.
-func damagedSegments(dir string) (problems []string) {
-	files, err := filepath.Glob(filepath.Join(dir, "store", "*.zap"))
-	if err != nil {
-		return nil
-	}
-	for _, name := range files {
-		if err := segmentDamage(name); err != nil && !os.IsNotExist(err) {
-			problems = append(problems, fmt.Sprintf("text segment %s is damaged: %v", filepath.Base(name), err))
-		}
-	}
-	return problems
-}
-
 // segmentDamage compares a segment's last four bytes, the CRC-32 of all before
 // them, with the rest.
 func segmentDamage(name string) error {

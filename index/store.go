@@ -67,7 +67,7 @@ const inline = 8 << 10
 
 // openStore opens the store in dir, or makes one.
 func openStore(dir string, z sizes) (s *store, err error) {
-	if err := removeUnused(dir); err != nil {
+	if err := errors.Join(removeUnused(dir), unsealStore(dir)); err != nil {
 		return nil, err
 	}
 	o := badger.DefaultOptions(dir).
@@ -98,7 +98,7 @@ func openError(dir string, err error) error {
 	if strings.Contains(err.Error(), "Cannot acquire directory lock") {
 		return fmt.Errorf("store %s is in use by another process: end it and try again", dir)
 	}
-	return fmt.Errorf("open store %s: %s", dir, oneLine(err))
+	return fmt.Errorf("open store %s: %s: if it is damaged, make a new index with `clipsearch ingest`", dir, oneLine(err))
 }
 
 // removeUnused removes the files that reserve made and Badger had no time to use:
@@ -142,6 +142,7 @@ func (s *store) close() (err error) {
 	if err := s.db.Close(); err != nil {
 		return fmt.Errorf("close store: %s", oneLine(err))
 	}
+	sealStore(s.dir)
 	return nil
 }
 
@@ -260,7 +261,11 @@ func (t tx) keys(prefix []byte) (keys [][]byte, err error) {
 
 // verify reads every block of every table and returns what is wrong.
 func (s *store) verify() (err error) {
-	defer recoverInto(&err, "verify")
+	defer func() {
+		if recover() != nil {
+			err = errors.New("a block cannot be read")
+		}
+	}()
 	if err := s.db.VerifyChecksum(); err != nil {
 		return errors.New(oneLine(err))
 	}

@@ -49,6 +49,9 @@ func runtimeConfig() map[string]any {
 // built anew.
 func openWords(dir string) (w *wordIndex, err error) {
 	defer recoverText(&err)
+	if err := unsealText(dir); err != nil {
+		return nil, err
+	}
 	index, err := bleve.OpenUsing(dir, runtimeConfig())
 	switch {
 	case err == nil:
@@ -64,7 +67,7 @@ func openWords(dir string) (w *wordIndex, err error) {
 // createWords makes an empty text index in dir, in the place of whatever is there.
 func createWords(dir string) (w *wordIndex, err error) {
 	defer recoverText(&err)
-	if err := os.RemoveAll(dir); err != nil {
+	if err := errors.Join(removeSeal(dir+".seal"), os.RemoveAll(dir)); err != nil {
 		return nil, fmt.Errorf("make text index: %w", err)
 	}
 	index, err := bleve.NewUsing(dir, newMapping(), scorch.Name, boltdb.Name, runtimeConfig())
@@ -183,7 +186,36 @@ func (w *wordIndex) each(fn func(name string)) (err error) {
 	}
 }
 
+// segments calls fn with the file of every segment that is in use, and keeps them
+// from being removed meanwhile.
+func (w *wordIndex) segments(fn func(path string)) (err error) {
+	defer recoverText(&err)
+	advanced, err := w.index.Advanced()
+	if err != nil {
+		return err
+	}
+	reader, err := advanced.Reader()
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	snapshot, ok := reader.(*scorch.IndexSnapshot)
+	if !ok {
+		return fmt.Errorf("a reader of type %T", reader)
+	}
+	for _, s := range snapshot.Segments() {
+		if file, ok := s.Segment().(interface{ Path() string }); ok {
+			fn(file.Path())
+		}
+	}
+	return nil
+}
+
 func (w *wordIndex) close() (err error) {
 	defer recoverText(&err)
-	return w.index.Close()
+	if err := w.index.Close(); err != nil {
+		return err
+	}
+	sealText(w.dir)
+	return nil
 }

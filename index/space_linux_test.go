@@ -1,0 +1,195 @@
+package index
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/clipsearch/clipsearch"
+)
+
+// smallDisk mounts a file system of size, or skips the test.
+func smallDisk(t *testing.T, size string) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "disk")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
+		t.Skipf("a small file system cannot be mounted here: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+// TestPutChild is not a test: it is an ingest in a process of its own. It prints a
+// line for each batch that Put acknowledges.
+func TestPutChild(t *testing.T) {
+	dir := os.Getenv("INDEX_TEST_PUT")
+	if dir == "" {
+		t.Skip("run by other tests")
+	}
+	o := withModel()
+	if os.Getenv("INDEX_TEST_MODEL") != "" { // as large as a real one
+		o.SaveModel = func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, "model.onnx"), make([]byte, 31<<20), 0o600)
+		}
+		o.CheckModel = nil
+	}
+	x, err := Open(dir, o)
+	if err != nil {
+		fmt.Println("error", err)
+		return
+	}
+	ids := make([]clipsearch.ID, 0, 64)
+	for n := 0; n < 4096; n += 16 {
+		ids = ids[:0]
+		var batch []clipsearch.Entry
+		for i := n; i < n+16; i++ {
+			batch = append(batch, testEntry(i))
+			ids = append(ids, testID(i))
+		}
+		if has, err := x.Has(context.Background(), ids); err != nil || has[0] {
+			continue
+		}
+		if err := x.Put(context.Background(), batch); err != nil {
+			fmt.Println("error", err)
+			break
+		}
+		fmt.Println("stored", n)
+		time.Sleep(5 * time.Millisecond)
+	}
+	if err := x.Close(); err != nil {
+		fmt.Println("error", err)
+		return
+	}
+	fmt.Println("closed")
+}
+
+// putChild starts TestPutChild on the index in dir.
+func putChild(t *testing.T, dir string, env ...string) (*exec.Cmd, *bufio.Scanner) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestPutChild$")
+	cmd.Env = append(append(os.Environ(), "INDEX_TEST_PUT="+dir), env...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cmd, bufio.NewScanner(out)
+}
+
+// fillDisk writes to path, gently as other programs do, until nothing is free.
+func fillDisk(t *testing.T, path string, leave int64) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for {
+		free, err := freeBytes(filepath.Dir(path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if free <= leave {
+			return
+		}
+		if _, err := f.Write(make([]byte, min(4<<20, free-leave))); err != nil && !isFull(err) {
+			t.Fatal(err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// TestDiskFillsUp fills the disk while a process puts pictures: it ends with the
+// error, nothing acknowledged is lost, and with room made again it goes on.
+func TestDiskFillsUp(t *testing.T) {
+	disk := smallDisk(t, "200m")
+	dir, filler := filepath.Join(disk, "index"), filepath.Join(disk, "filler")
+	cmd, lines := putChild(t, dir, "INDEX_TEST_MODEL=1")
+	var stored []int
+	var last string
+	begin := 1 + rand.IntN(60)
+	full := make(chan struct{})
+	for lines.Scan() {
+		var n int
+		if _, err := fmt.Sscanf(lines.Text(), "stored %d", &n); err == nil {
+			if stored = append(stored, n); len(stored) == begin {
+				go func() { defer close(full); fillDisk(t, filler, 0) }()
+			}
+			continue
+		}
+		if strings.HasPrefix(lines.Text(), "error") {
+			last = lines.Text()
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("the process died: %v", err)
+	}
+	<-full
+	if !strings.Contains(last, "MB needed: free some and run again, nothing is lost") {
+		t.Fatalf("after %d batches: %q, want it to tell of the space", len(stored), last)
+	}
+	t.Logf("filled from batch %d on: %d batches, then %s", begin, len(stored), last)
+	if _, err := Open(dir, withModel()); !errors.Is(err, clipsearch.ErrNoSpace) {
+		t.Errorf("Open on a full disk = %v, want ErrNoSpace", err)
+	}
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	x, err := Open(dir, testOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	var ids []clipsearch.ID
+	for _, n := range stored {
+		for i := range 16 {
+			ids = append(ids, testID(n+i))
+		}
+	}
+	has, err := x.Has(context.Background(), ids)
+	for i, ok := range has {
+		if !ok {
+			t.Errorf("picture %v was acknowledged and is gone", ids[i])
+		}
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	for n := 2000; n < 2400; n++ {
+		put(t, x, testEntry(n))
+	}
+	mustBeClean(t, x)
+}
+
+// TestFullDisk opens and makes an index where there is no room.
+func TestFullDisk(t *testing.T) {
+	disk := smallDisk(t, "64m")
+	dir := filepath.Join(disk, "index")
+	_, err := Open(dir, testOptions())
+	if !errors.Is(err, clipsearch.ErrNoSpace) || !strings.Contains(err.Error(), "MB needed") {
+		t.Errorf("Open = %v, want ErrNoSpace", err)
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("something was made")
+	}
+}
