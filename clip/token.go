@@ -118,7 +118,7 @@ func openTokenizer(fsys fs.FS, data []byte, read func(fs.FS, []byte) (*tokenizer
 // clipModel reports whether a model is CLIP's: byte pairs with an end of words.
 func clipModel(m model) (*bpe, bool) {
 	b, ok := m.(*bpe)
-	return b, ok && b.suffix == "</w>" && len(b.vocab) > 0
+	return b, ok && b.suffix == "</w>" && b.vocab.len() > 0
 }
 
 // useOpenClip makes t cut cleaned text as open_clip does, whatever the file

@@ -12,7 +12,7 @@ import (
 // bpe joins the letters of a word pair by pair, in the order in which the pairs
 // were learnt (Sennrich et al., 2016).
 type bpe struct {
-	vocab       map[string]int32
+	vocab       *vocabulary
 	ranks       map[uint64]int32 // of a pair of tokens; the lowest is joined first
 	joined      []int32          // by rank: the token that a pair becomes
 	prefix      string           // of every letter but a word's first
@@ -21,7 +21,6 @@ type bpe struct {
 	unknown     int32            // for the others; -1: they are dropped
 	fuse        bool             // unknown letters side by side are one token
 	whole       bool             // a word that is a token needs no joining
-	longest     int              // token, in bytes
 	single      [utf8.RuneSelf]int32
 	singleFinal [utf8.RuneSelf]int32
 }
@@ -38,7 +37,7 @@ type bpeOptions struct {
 	IgnoreMerges bool    `json:"ignore_merges"`
 }
 
-func newBPE(vocab map[string]int32, merges [][2]string, o bpeOptions) (*bpe, error) {
+func newBPE(vocab *vocabulary, merges [][2]string, o bpeOptions) (*bpe, error) {
 	m := &bpe{vocab: vocab, unknown: -1, fuse: o.Fuse, whole: o.IgnoreMerges}
 	if o.Prefix != nil {
 		m.prefix = *o.Prefix
@@ -47,17 +46,14 @@ func newBPE(vocab map[string]int32, merges [][2]string, o bpeOptions) (*bpe, err
 		m.suffix = *o.Suffix
 	}
 	if o.Unknown != nil {
-		id, ok := vocab[*o.Unknown]
+		id, ok := vocab.find(*o.Unknown)
 		if !ok {
 			return nil, fmt.Errorf("the unknown token %q is not in the vocabulary: %w", *o.Unknown, clipsearch.ErrInvalid)
 		}
 		m.unknown = id
 	}
 	if o.ByteFallback {
-		m.bytes = byteTokens(vocab)
-	}
-	for token := range vocab {
-		m.longest = max(m.longest, len(token))
+		m.bytes = vocab.bytes()
 	}
 	m.setSingles()
 	return m, m.setMerges(merges)
@@ -67,12 +63,11 @@ func newBPE(vocab map[string]int32, merges [][2]string, o bpeOptions) (*bpe, err
 func (m *bpe) setMerges(merges [][2]string) error {
 	m.ranks = make(map[uint64]int32, len(merges))
 	m.joined = make([]int32, len(merges))
-	var both []byte
 	for rank, p := range merges {
-		left, okLeft := m.vocab[p[0]]
-		right, okRight := m.vocab[p[1]]
-		both = append(append(both[:0], p[0]...), strings.TrimPrefix(p[1], m.prefix)...)
-		id, ok := m.vocab[string(both)]
+		left, okLeft := m.vocab.find(p[0])
+		right, okRight := m.vocab.find(p[1])
+		both := p[0] + strings.TrimPrefix(p[1], m.prefix)
+		id, ok := m.vocab.find(both)
 		if !ok || !okLeft || !okRight {
 			return fmt.Errorf("merge %d, %q and %q: one of them or %q is not in the vocabulary: %w", rank, p[0], p[1], both, clipsearch.ErrInvalid)
 		}
@@ -91,33 +86,21 @@ func (m *bpe) setSingles() {
 }
 
 func (m *bpe) find(token string) int32 {
-	if id, ok := m.vocab[token]; ok {
+	if id, ok := m.vocab.find(token); ok {
 		return id
 	}
 	return -1
 }
 
-// byteTokens returns the tokens of the 256 bytes, -1 where there is none.
-func byteTokens(vocab map[string]int32) []int32 {
-	ids := make([]int32, 256)
-	for b := range ids {
-		ids[b] = -1
-		if id, ok := vocab[fmt.Sprintf("<0x%02X>", b)]; ok {
-			ids[b] = id
-		}
-	}
-	return ids
-}
-
 func (m *bpe) append(ids []int64, word string, limit int) []int64 {
 	if m.whole {
-		if id, ok := m.vocab[word]; ok {
+		if id, ok := m.vocab.find(word); ok {
 			return append(ids, int64(id))
 		}
 	}
 	// A pair far behind hardly decides the first tokens: its influence goes
 	// back by one letter a rank, and only in a word made for it.
-	symbols := m.letters(word, 1<<16+limit*m.longest)
+	symbols := m.letters(word, 1<<16+limit*m.vocab.longest)
 	m.join(symbols)
 	for i := 0; i < len(symbols) && i >= 0; i = int(symbols[i].next) {
 		ids = append(ids, int64(symbols[i].id))

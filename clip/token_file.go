@@ -23,10 +23,9 @@ type tokenizerFile struct {
 	}
 	kind     string // "BPE", "WordPiece" or "Unigram"
 	settings map[string]json.RawMessage
-	vocab    map[string]int32 // of Unigram: once there is a model
+	vocab    *vocabulary
 	merges   [][2]string
-	pieces   []string // of Unigram
-	scores   []float64
+	scores   []float64 // of Unigram
 }
 
 // maxSequences is how many sequences of normalisers may lie in each other.
@@ -59,6 +58,8 @@ func readTokenizerFile(_ fs.FS, data []byte) (*tokenizerFile, error) {
 func (f *tokenizerFile) readModel(r *jsonReader) {
 	r.object(func(key string) {
 		switch {
+		case key == "vocab" && f.vocab != nil || key == "merges" && f.merges != nil:
+			r.fail("%s is there twice", key)
 		case key == "type":
 			f.kind = r.str()
 		case key == "merges":
@@ -66,14 +67,14 @@ func (f *tokenizerFile) readModel(r *jsonReader) {
 		case key == "vocab" && r.next() == '{':
 			f.vocab = readVocabulary(r)
 		case key == "vocab":
-			r.array(func() { f.readPiece(r) })
+			f.readPieces(r)
 		default:
 			f.settings[key] = r.raw()
 		}
 	})
 	switch { // early files do not name the type
 	case f.kind != "":
-	case f.pieces != nil:
+	case f.scores != nil:
 		f.kind = "Unigram"
 	case f.merges != nil:
 		f.kind = "BPE"
@@ -82,59 +83,58 @@ func (f *tokenizerFile) readModel(r *jsonReader) {
 	}
 }
 
-// readVocabulary reads an object of tokens and their ids. The tokens share one
-// string, which is not the file's: that may be many times as long.
-func readVocabulary(r *jsonReader) map[string]int32 {
-	type entry struct {
-		end int // of the token in all
-		id  int32
-	}
-	var all strings.Builder
-	entries := make([]entry, 0, strings.Count(r.s[r.i:], `":`))
-	r.object(func(token string) {
-		all.WriteString(token)
-		entries = append(entries, entry{all.Len(), r.id()})
-	})
-	vocab, begin := make(map[string]int32, len(entries)), 0
-	for _, e := range entries {
-		vocab[all.String()[begin:e.end]] = e.id
-		begin = e.end
-	}
+// readVocabulary reads an object of tokens and their ids.
+func readVocabulary(r *jsonReader) *vocabulary {
+	vocab := newVocabulary(strings.Count(r.s[r.i:], `":`))
+	r.object(func(token string) { vocab.add(token, r.id()) })
 	return vocab
+}
+
+// readPieces reads a list of ["piece", score]; their ids are their places.
+func (f *tokenizerFile) readPieces(r *jsonReader) {
+	f.vocab = newVocabulary(strings.Count(r.s[r.i:], "["))
+	r.array(func() {
+		var piece string
+		n := 0
+		r.array(func() {
+			switch n++; n {
+			case 1:
+				piece = r.str()
+			case 2:
+				f.scores = append(f.scores, r.float())
+			}
+		})
+		if n != 2 {
+			r.fail("a piece without a score")
+			return
+		}
+		f.vocab.add(piece, int32(len(f.scores)-1))
+	})
 }
 
 // readMerges reads a list of pairs, written "a b" or ["a", "b"].
 func (f *tokenizerFile) readMerges(r *jsonReader) {
 	f.merges = make([][2]string, 0, (len(r.s)-r.i)/32)
 	r.array(func() {
-		var parts []string
+		var p [3]string
+		n := 0
 		if r.next() == '"' {
-			parts = strings.Split(r.str(), " ")
+			for part := range strings.SplitSeq(r.str(), " ") {
+				p[min(n, 2)] = part
+				n++
+			}
 		} else {
-			r.array(func() { parts = append(parts, r.str()) })
+			r.array(func() {
+				p[min(n, 2)] = r.str()
+				n++
+			})
 		}
-		if len(parts) != 2 {
-			r.fail("a merge of %d tokens", len(parts))
+		if n != 2 {
+			r.fail("a merge of %d tokens", n)
 			return
 		}
-		f.merges = append(f.merges, [2]string{parts[0], parts[1]})
+		f.merges = append(f.merges, [2]string{p[0], p[1]})
 	})
-}
-
-// readPiece reads ["piece", score].
-func (f *tokenizerFile) readPiece(r *jsonReader) {
-	n := 0
-	r.array(func() {
-		switch n++; n {
-		case 1:
-			f.pieces = append(f.pieces, strings.Clone(r.str()))
-		case 2:
-			f.scores = append(f.scores, r.float())
-		}
-	})
-	if n != 2 {
-		r.fail("a piece without a score")
-	}
 }
 
 // tokenizer puts the stages together.
@@ -155,7 +155,7 @@ func (f *tokenizerFile) tokenizer() (*Tokenizer, error) {
 	}
 	var raw, normal []addedToken
 	for _, a := range f.added {
-		if id, ok := f.vocab[a.Content]; ok {
+		if id, ok := f.vocab.find(a.Content); ok {
 			a.ID = id
 		}
 		if a.ID < 0 {
@@ -173,7 +173,7 @@ func (f *tokenizerFile) tokenizer() (*Tokenizer, error) {
 }
 
 func (f *tokenizerFile) model() (model, error) {
-	if len(f.vocab)+len(f.pieces) == 0 {
+	if f.vocab == nil || f.vocab.len() == 0 {
 		return nil, fmt.Errorf("there is no vocabulary: %w", clipsearch.ErrInvalid)
 	}
 	raw, err := json.Marshal(f.settings)
@@ -187,28 +187,24 @@ func (f *tokenizerFile) model() (model, error) {
 		return nil
 	}
 	switch {
-	case f.kind == "BPE" && f.vocab != nil:
+	case f.kind == "BPE" && f.scores == nil:
 		var o bpeOptions
 		if err := set(&o); err != nil {
 			return nil, err
 		}
 		return newBPE(f.vocab, f.merges, o)
-	case f.kind == "WordPiece" && f.vocab != nil:
+	case f.kind == "WordPiece" && f.scores == nil:
 		var o wordPieceOptions
 		if err := set(&o); err != nil {
 			return nil, err
 		}
 		return newWordPiece(f.vocab, o)
-	case f.kind == "Unigram" && len(f.pieces) == len(f.scores):
+	case f.kind == "Unigram" && f.scores != nil:
 		var o unigramOptions
 		if err := set(&o); err != nil {
 			return nil, err
 		}
-		m, err := newUnigram(f.pieces, f.scores, o)
-		if err == nil {
-			f.vocab = m.vocab
-		}
-		return m, err
+		return newUnigram(f.vocab, f.scores, o)
 	}
 	return nil, fmt.Errorf("model %q is not known here, or not with such a vocabulary: %w", f.kind, clipsearch.ErrInvalid)
 }
@@ -225,7 +221,7 @@ func (f *tokenizerFile) pad(c tokenizerConfig) int64 {
 				return int64(a.ID)
 			}
 		}
-		if id, ok := f.vocab[name]; ok {
+		if id, ok := f.vocab.find(name); ok {
 			return int64(id)
 		}
 	}
@@ -272,8 +268,8 @@ func readClipVocabulary(fsys fs.FS, data []byte) (*tokenizerFile, error) {
 	if err := r.end(); err != nil {
 		return nil, err
 	}
-	first, okFirst := f.vocab[begin]
-	last, okLast := f.vocab[end]
+	first, okFirst := f.vocab.find(begin)
+	last, okLast := f.vocab.find(end)
 	if !okFirst || !okLast {
 		return nil, fmt.Errorf("%s and %s are not in it: this is not CLIP's tokenizer, and others need a tokenizer.json: %w", begin, end, clipsearch.ErrInvalid)
 	}
@@ -322,16 +318,16 @@ func readMergesText(fsys fs.FS) ([][2]string, error) {
 // readBertVocabulary reads vocab.txt, one token a line: BERT's, uncased unless
 // tokenizer_config.json says otherwise.
 func readBertVocabulary(fsys fs.FS, data []byte) (*tokenizerFile, error) {
-	f := &tokenizerFile{kind: "WordPiece", vocab: map[string]int32{}}
+	f := &tokenizerFile{kind: "WordPiece", vocab: newVocabulary(bytes.Count(data, []byte("\n")))}
 	lines := bufio.NewScanner(bytes.NewReader(data))
 	for id := int32(0); lines.Scan(); id++ {
-		f.vocab[lines.Text()] = id
+		f.vocab.add(lines.Text(), id)
 	}
 	if err := lines.Err(); err != nil || !utf8.Valid(data) {
 		return nil, fmt.Errorf("not a list of tokens, one a line: %w", clipsearch.ErrInvalid)
 	}
 	for _, mark := range []string{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"} {
-		id, ok := f.vocab[mark]
+		id, ok := f.vocab.find(mark)
 		if !ok {
 			return nil, fmt.Errorf("%s is not in it: this is not BERT's tokenizer: %w", mark, clipsearch.ErrInvalid)
 		}
@@ -343,6 +339,6 @@ func readBertVocabulary(fsys fs.FS, data []byte) (*tokenizerFile, error) {
 	}
 	f.normalizer = fmt.Appendf(nil, `{"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true, "lowercase": %t}`, !c.cased)
 	f.splitter = json.RawMessage(`{"type": "BertPreTokenizer"}`)
-	f.template = fmt.Appendf(nil, `{"type": "BertProcessing", "sep": ["[SEP]", %d], "cls": ["[CLS]", %d]}`, f.vocab["[SEP]"], f.vocab["[CLS]"])
+	f.template = fmt.Appendf(nil, `{"type": "BertProcessing", "sep": ["[SEP]", %d], "cls": ["[CLS]", %d]}`, f.added[3].ID, f.added[2].ID)
 	return f, nil
 }

@@ -145,6 +145,28 @@ func TestStages(t *testing.T) {
 	}
 }
 
+func TestVocabulary(t *testing.T) {
+	v, want := newVocabulary(3), map[string]int32{}
+	for n := range int32(1000) {
+		token := strings.Repeat("ab", int(n%7)) + string(rune('A'+n%300))
+		v.add(token, n) // some of them again, with another id
+		want[token] = n
+	}
+	for token, id := range want {
+		if got, ok := v.find(token); !ok || got != id {
+			t.Errorf("find(%q) = %d, %t, want %d", token, got, ok, id)
+		}
+	}
+	for _, token := range []string{"", "ab", "abab", "☃"} {
+		if got, ok := v.find(token); ok {
+			t.Errorf("find(%q) = %d, want none", token, got)
+		}
+	}
+	if v.len() != len(want) || v.longest != 14 {
+		t.Errorf("%d tokens of up to %d bytes, want %d of 14", v.len(), v.longest, len(want))
+	}
+}
+
 func TestOpenTokenizerErrors(t *testing.T) {
 	bpe := func(merges string) string {
 		return `{"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ` + merges + `}}`
@@ -159,6 +181,7 @@ func TestOpenTokenizerErrors(t *testing.T) {
 		{"tokenizer.json", `{"model": {"type": "WordLevel", "vocab": {"a": 1}}}`, `"WordLevel" is not known here`},
 		{"tokenizer.json", `{"model": {"type": "Unigram", "unk_id": 7, "vocab": [["a", -1.5]]}}`, `unknown token 7`},
 		{"tokenizer.json", `{"model": {"type": "Unigram", "vocab": [["a"]]}}`, `without a score`},
+		{"tokenizer.json", `{"model": {"vocab": [["a", 0]], "vocab": {"a": 7}}}`, `twice`},
 		{"tokenizer.json", bpe(`["a c"]`), `merge 0`},
 		{"tokenizer.json", bpe(`["a b c"]`), `merge of 3 tokens`},
 		{"tokenizer.json", tiny(`} {`), `more than one value`},

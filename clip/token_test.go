@@ -69,8 +69,8 @@ func equal(tok *Tokenizer, got, want []int64) bool {
 
 func (m *unigram) read(ids []int64) (text string, score float64) {
 	pieces := map[int64]string{}
-	for piece, id := range m.vocab {
-		pieces[int64(id)] = piece
+	for i := range m.vocab.len() {
+		pieces[int64(m.vocab.ids[i])] = string(m.vocab.token(i))
 	}
 	var b strings.Builder
 	for _, id := range ids {

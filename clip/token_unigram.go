@@ -15,7 +15,7 @@ const unknownPenalty = 10
 // unigram cuts a word into the pieces whose probabilities have the largest
 // product (Kudo, 2018). The scores are their logarithms.
 type unigram struct {
-	vocab        map[string]int32
+	vocab        *vocabulary
 	scores       []float64
 	longest      map[rune]int // piece that begins with the letter, in bytes
 	unknown      int32        // -1: letters that are no pieces are dropped
@@ -29,27 +29,26 @@ type unigramOptions struct {
 	ByteFallback bool   `json:"byte_fallback"`
 }
 
-func newUnigram(pieces []string, scores []float64, o unigramOptions) (*unigram, error) {
-	m := &unigram{
-		vocab: make(map[string]int32, len(pieces)), scores: scores,
-		longest: map[rune]int{}, unknown: -1,
+func newUnigram(vocab *vocabulary, scores []float64, o unigramOptions) (*unigram, error) {
+	m := &unigram{vocab: vocab, scores: scores, longest: map[rune]int{}, unknown: -1}
+	for i := range vocab.len() {
+		piece := vocab.token(i)
+		first, _ := utf8.DecodeRune(piece)
+		m.longest[first] = max(m.longest[first], len(piece))
 	}
 	low := math.Inf(1)
-	for id, piece := range pieces {
-		m.vocab[piece] = int32(id)
-		first, _ := utf8.DecodeRuneInString(piece)
-		m.longest[first] = max(m.longest[first], len(piece))
-		low = min(low, scores[id])
+	for _, score := range scores {
+		low = min(low, score)
 	}
 	m.unknownScore = low - unknownPenalty
 	if o.Unknown != nil {
-		if *o.Unknown < 0 || int(*o.Unknown) >= len(pieces) {
+		if *o.Unknown < 0 || int(*o.Unknown) >= len(scores) {
 			return nil, fmt.Errorf("the unknown token %d is not in the vocabulary: %w", *o.Unknown, clipsearch.ErrInvalid)
 		}
 		m.unknown = *o.Unknown
 	}
 	if o.ByteFallback {
-		m.bytes = byteTokens(m.vocab)
+		m.bytes = vocab.bytes()
 	}
 	return m, nil
 }
@@ -119,7 +118,7 @@ func (w *unigramWord) extend(at int) int {
 		if at+n < len(w.word) && !utf8.RuneStart(w.word[at+n]) {
 			continue
 		}
-		if id, ok := w.vocab[w.word[at:at+n]]; ok {
+		if id, ok := w.vocab.find(w.word[at : at+n]); ok {
 			w.offer(at+n, step{here + w.scores[id], at, id})
 			single = single || n == letter
 		}
@@ -193,7 +192,7 @@ func (w *unigramWord) flush() {
 	}
 	letters := w.word[w.fused:w.until]
 	w.fused = -1
-	if id, ok := w.vocab[letters]; ok {
+	if id, ok := w.vocab.find(letters); ok {
 		w.ids = append(w.ids, int64(id))
 		return
 	}

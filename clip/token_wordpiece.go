@@ -10,11 +10,10 @@ import (
 // wordPiece cuts the longest known piece off a word's front, again and again;
 // a word that cannot be used up is unknown as a whole.
 type wordPiece struct {
-	vocab   map[string]int32
+	vocab   *vocabulary
 	prefix  string // of every piece but a word's first
 	unknown int32
 	letters int // of the longest word that is cut at all
-	longest int // token, in bytes
 }
 
 // wordPieceOptions are the settings of a WordPiece model in a tokenizer.json.
@@ -24,7 +23,7 @@ type wordPieceOptions struct {
 	Letters *int    `json:"max_input_chars_per_word"`
 }
 
-func newWordPiece(vocab map[string]int32, o wordPieceOptions) (*wordPiece, error) {
+func newWordPiece(vocab *vocabulary, o wordPieceOptions) (*wordPiece, error) {
 	m := &wordPiece{vocab: vocab, prefix: "##", letters: 100}
 	if o.Prefix != nil {
 		m.prefix = *o.Prefix
@@ -36,14 +35,11 @@ func newWordPiece(vocab map[string]int32, o wordPieceOptions) (*wordPiece, error
 	if o.Unknown != nil {
 		unknown = *o.Unknown
 	}
-	id, ok := vocab[unknown]
+	id, ok := vocab.find(unknown)
 	if !ok {
 		return nil, fmt.Errorf("the unknown token %q is not in the vocabulary: %w", unknown, clipsearch.ErrInvalid)
 	}
 	m.unknown = id
-	for token := range vocab {
-		m.longest = max(m.longest, len(token))
-	}
 	return m, nil
 }
 
@@ -52,10 +48,10 @@ func (m *wordPiece) append(ids []int64, word string, _ int) []int64 {
 		return append(ids, int64(m.unknown))
 	}
 	before := len(ids)
-	piece := []byte(word)
+	piece := word
 	for at := 0; at < len(word); {
 		if at > 0 {
-			piece = append(append(piece[:0], m.prefix...), word[at:]...)
+			piece = m.prefix + word[at:]
 		}
 		id, n := m.front(piece)
 		if at > 0 {
@@ -72,12 +68,12 @@ func (m *wordPiece) append(ids []int64, word string, _ int) []int64 {
 
 // front returns the longest token that piece begins with and its bytes, 0 if
 // there is none.
-func (m *wordPiece) front(piece []byte) (id int32, n int) {
-	for n = min(len(piece), m.longest); n > 0; n-- {
+func (m *wordPiece) front(piece string) (id int32, n int) {
+	for n = min(len(piece), m.vocab.longest); n > 0; n-- {
 		if n < len(piece) && !utf8.RuneStart(piece[n]) {
 			continue
 		}
-		if id, ok := m.vocab[string(piece[:n])]; ok {
+		if id, ok := m.vocab.find(piece[:n]); ok {
 			return id, n
 		}
 	}
