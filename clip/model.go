@@ -42,6 +42,9 @@ type Model struct {
 	Text          string     `json:"text"`  // the text tower's file; empty: none
 	Tokenizer     Words      `json:"tokenizer"`
 	Files         []File     `json:"files"` // all that the model consists of
+	// ExactInt8 names the int8 graphs whose products fit 16 bits in pairs, so that
+	// every CPU computes the same without the slower exact kernels.
+	ExactInt8 []string `json:"exact_int8,omitempty"`
 
 	fsys fs.FS
 	dir  string // on disk, or ""
