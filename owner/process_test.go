@@ -32,8 +32,8 @@ func TestMain(m *testing.M) {
 }
 
 // childMain is a process that works with the index in dir. "hold" holds it until
-// its stdin ends; with "hold slow", the calls begun say so and do not end. A
-// number stores ten entries from there on.
+// its stdin ends; with "hold slow", the calls begun say so and do not end; with
+// "hold real", it is no fake. A number stores ten entries from there on.
 func childMain(role, dir string) error {
 	o := quick(dir)
 	o.Create, o.Command = true, "clipsearch child"
@@ -47,6 +47,9 @@ func childMain(role, dir string) error {
 			}
 		}
 		return x, err
+	}
+	if role == "hold real" {
+		o.Open = realOptions(dir).Open
 	}
 	ctx := context.Background()
 	h, err := owner.Acquire(ctx, dir, o)
