@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/clipsearch/clipsearch"
 )
@@ -160,10 +161,21 @@ func (t *Tokenizer) PadID() int64 { return t.pad }
 // ContextLength returns how many ids Encode returns at most.
 func (t *Tokenizer) ContextLength() int { return t.length }
 
+// maxText is how many bytes of a text are read. Its first hundred tokens lie
+// beyond that only where a megabyte of nothing comes first.
+const maxText = 1 << 20
+
 // Encode returns the ids of a text: its begin and end tokens included, not
 // padded, and cut to the context length with the end token last. What is not
-// UTF-8 in it counts as U+FFFD.
+// UTF-8 in it counts as U+FFFD, and what follows its first megabyte as nothing.
 func (t *Tokenizer) Encode(text string) []int64 {
+	if len(text) > maxText {
+		end := maxText
+		for end > maxText-utf8.UTFMax && !utf8.RuneStart(text[end]) {
+			end--
+		}
+		text = text[:end]
+	}
 	text = t.clean(strings.ToValidUTF8(text, "\uFFFD"))
 	ids := append(make([]int64, 0, min(t.length, 128)), t.before...)
 	most := max(len(ids), t.length-len(t.after))

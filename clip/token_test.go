@@ -168,6 +168,13 @@ func TestKindAndPadID(t *testing.T) {
 // Text that was made to take time or memory: the words are endless, or nothing
 // of it is left.
 func TestEndlessText(t *testing.T) {
+	tok := open(t, golden+"/clip", TokenizerOptions{})
+	for _, letter := range []string{"dog ", "日本 ", "\xff\xbf "} {
+		half := strings.Repeat(letter, maxText/len(letter))
+		if got, want := tok.Encode(half+half), tok.Encode(half); !cmp.Equal(got, want) {
+			t.Errorf("Encode(two megabytes of %q) = %v, want %v", letter, got, want)
+		}
+	}
 	const size = 1 << 16
 	texts := map[string]string{
 		"one letter": "a", "a sign": "'", "space": " ", "control": "\x00", "not UTF-8": "\xff", "entity": "amp;",
