@@ -19,6 +19,7 @@ var allowed = map[string][]string{
 	"embed/embedtest": {},
 	"eval":            {},
 	"index":           {},
+	"index/indextest": {},
 	"ingest":          {"picture"},
 	"internal/npy":    {},
 	"internal/ort":    {},

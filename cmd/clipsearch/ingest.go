@@ -1,0 +1,169 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/clipsearch/clipsearch/ingest"
+)
+
+type ingestOptions struct {
+	captions string
+	exclude  []string
+	jobs     int
+	batch    int
+	prune    bool
+	dryRun   bool
+	progress string
+}
+
+func newIngestCommand(a *app) *cobra.Command {
+	var o ingestOptions
+	cmd := &cobra.Command{
+		Use:   "ingest PATH...",
+		Short: "Put pictures into the index: folders, files, .tar and .zip archives, or - for paths on stdin",
+		Long: `ingest walks folders and puts every picture into the index. What is there already
+costs only the walk, so it can be run again at any time, also after it was stopped.`,
+		Example: `  clipsearch ingest ~/Pictures
+  clipsearch ingest ./photos --captions captions.tsv --exclude '**/drafts/**'
+  find . -name '*.jpg' -print0 | clipsearch ingest -`,
+		Args: minArgs(1, "PATH"),
+		RunE: func(cmd *cobra.Command, args []string) error { return runIngest(cmd.Context(), a, o, args) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.captions, "captions", "", "captions `FILE`: Karpathy or COCO JSON, TSV or CSV (path,caption), JSONL")
+	f.StringArrayVar(&o.exclude, "exclude", nil, "leave out paths that match `GLOB` (** crosses folders); may be repeated")
+	f.IntVar(&o.jobs, "jobs", 0, "prepare `N` pictures at once (default: --threads)")
+	f.IntVar(&o.batch, "batch", 0, "`N` pictures to the encoder at once (default 16)")
+	f.BoolVar(&o.prune, "prune", false, "forget files below PATH that are gone")
+	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be done, and do nothing")
+	f.StringVar(&o.progress, "progress", "", "`json`: one event a second on stderr")
+	return cmd
+}
+
+func runIngest(ctx context.Context, a *app, o ingestOptions, args []string) error {
+	if o.jobs < 0 || o.batch < 0 {
+		return mistake("--jobs %d --batch %d: neither may be negative", o.jobs, o.batch)
+	}
+	if o.progress != "" && o.progress != "json" {
+		return mistake("--progress %q is not json", o.progress)
+	}
+	roots, err := a.roots(args)
+	if err != nil {
+		return err
+	}
+	var captions ingest.Captions
+	if o.captions != "" {
+		if captions, err = ingest.LoadCaptions(o.captions); err != nil {
+			return err
+		}
+	}
+	lib, err := a.openIndex(ctx, openOptions{create: true})
+	if err != nil {
+		return err
+	}
+	if !o.dryRun {
+		if err := a.rememberRoots(roots); err != nil {
+			return err
+		}
+	}
+	show := a.newProgress(o.progress == "json")
+	p := a.pipeline(lib, o, show)
+	p.Captions = captions
+	sum, err := p.Run(ctx, roots...)
+	show.done()
+	return a.endIngest(sum, err)
+}
+
+func (a *app) pipeline(lib *collection, o ingestOptions, show *progress) *ingest.Pipeline {
+	return &ingest.Pipeline{
+		Encoder: lib.encoder, Store: lib.Handle,
+		Jobs: cmp.Or(o.jobs, a.options.threads), Encoders: a.options.threads, Batch: o.batch,
+		Exclude: o.exclude, DryRun: o.dryRun, Prune: o.prune,
+		Skip: []string{a.options.index}, Report: show.report, Failed: show.failed,
+	}
+}
+
+// roots are the paths of the arguments, - standing for those on stdin.
+func (a *app) roots(args []string) ([]string, error) {
+	var roots []string
+	for _, arg := range args {
+		if arg != "-" {
+			roots = append(roots, arg)
+			continue
+		}
+		more, err := ingest.ReadPaths(a.stdin)
+		if err != nil {
+			return nil, fmt.Errorf("read paths from stdin: %w", err)
+		}
+		roots = append(roots, more...)
+	}
+	for _, root := range roots {
+		if _, err := os.Lstat(root); err != nil {
+			return nil, mistake("ingest %s: there is no such file or folder", root)
+		}
+	}
+	return roots, nil
+}
+
+// summary is the last line of `ingest --json`.
+type summary struct {
+	Found           int              `json:"found"`
+	Stored          int              `json:"stored"`
+	Known           int              `json:"known"`
+	Moved           int              `json:"moved"`
+	Failed          int              `json:"failed"`
+	Skipped         int              `json:"skipped"`
+	Pruned          int              `json:"pruned"`
+	Bytes           int64            `json:"bytes"`
+	Seconds         float64          `json:"seconds"`
+	ImagesPerSecond float64          `json:"images_per_second"`
+	Failures        []ingest.Failure `json:"failures"`
+}
+
+func (a *app) endIngest(s ingest.Summary, err error) error {
+	if errors.Is(err, context.Canceled) {
+		err = fmt.Errorf("interrupted: %d pictures stored, run it again to go on", s.Stored)
+	}
+	if err != nil {
+		return err
+	}
+	out := summary{
+		Found: s.Found, Stored: s.Stored, Known: s.Known, Moved: s.Moved, Failed: s.Failed, Skipped: s.Skipped,
+		Pruned: s.Pruned, Bytes: s.Bytes, Seconds: seconds(s.Elapsed), Failures: s.Failures,
+	}
+	if out.Seconds > 0 {
+		out.ImagesPerSecond = float64(s.Stored) / out.Seconds
+	}
+	if out.Failures == nil {
+		out.Failures = []ingest.Failure{}
+	}
+	if a.options.json {
+		err = a.printJSON(out)
+	} else {
+		_, err = fmt.Fprintf(a.stdout, "%d files: %d stored, %d known, %d moved, %d failed, in %.1f s (%.0f pictures/s) into %s\n",
+			s.Found, s.Stored, s.Known, s.Moved, s.Failed, out.Seconds, out.ImagesPerSecond, shortPath(a.options.index))
+	}
+	if err == nil && s.Failed > 0 {
+		err = exitError(exitSomeFiles)
+	}
+	return err
+}
+
+// shortPath is path relative to the working directory where that is shorter.
+func shortPath(path string) string {
+	wd, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	if rel, err := filepath.Rel(wd, path); err == nil && len(rel) < len(path) {
+		return rel
+	}
+	return path
+}

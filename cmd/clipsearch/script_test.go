@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/adrg/xdg"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	onnx "github.com/clipsearch/clipsearch/runtime"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"clipsearch": func() {
+			w := world{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}
+			os.Exit(run(context.Background(), os.Args[1:], w))
+		},
+	})
+}
+
+// TestScripts runs the commands as a user types them. Scripts whose first line
+// asks for [onnx] are skipped where ONNX Runtime is not installed; make test
+// installs it.
+func TestScripts(t *testing.T) {
+	photos, err := filepath.Abs("../../testdata/photos")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lib, liberr := onnx.Find(onnx.Options{Env: os.Getenv("ONNXRUNTIME_LIB"), Cache: filepath.Join(xdg.CacheHome, "clipsearch")})
+	if liberr != nil {
+		t.Logf("scripts that need a model are skipped: %v", liberr)
+	}
+	fixtures, _ := filepath.Abs("../../../shared/fixtures")
+	testscript.Run(t, testscript.Params{
+		Dir: filepath.Join("testdata", scriptDir),
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("PHOTOS", photos)
+			e.Setenv("FIXTURES", fixtures)
+			e.Setenv("ONNXRUNTIME_LIB", lib.Path)
+			e.Setenv("CLIPSEARCH_INDEX", filepath.Join(e.WorkDir, "index"))
+			return nil
+		},
+		Condition: func(cond string) (bool, error) {
+			switch cond {
+			case "onnx":
+				return liberr == nil, nil
+			case "fixtures":
+				_, err := os.Stat(fixtures)
+				return err == nil, nil
+			}
+			return false, nil
+		},
+	})
+}

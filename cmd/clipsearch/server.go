@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/clipsearch/clipsearch"
+	"github.com/clipsearch/clipsearch/embed"
+	"github.com/clipsearch/clipsearch/ingest"
+	"github.com/clipsearch/clipsearch/picture"
+	"github.com/clipsearch/clipsearch/query"
+	"github.com/clipsearch/clipsearch/web"
+)
+
+var (
+	_ web.Searcher     = (*query.Engine)(nil)
+	_ web.Library      = (*collection)(nil)
+	_ web.Captions     = (*collection)(nil)
+	_ web.ImageEncoder = uploadEncoder{}
+	_ web.Keeper       = (*keeper)(nil)
+)
+
+// serve answers requests until ctx ends.
+func (a *app) serve(ctx context.Context, lib *collection, o serveOptions) error {
+	s, err := a.newServer(lib, o)
+	if err != nil {
+		return err
+	}
+	l, err := o.listen(ctx)
+	if err != nil {
+		return err
+	}
+	scheme := "http"
+	if s.TLS != nil {
+		scheme = "https"
+	}
+	fmt.Fprintf(a.stdout, "Search at %s://%s/ (Ctrl-C ends it)\n", scheme, l.Addr())
+	return s.Serve(ctx, l)
+}
+
+func (a *app) newServer(lib *collection, o serveOptions) (*web.Server, error) {
+	words, err := lib.model.OpenTokenizer()
+	if err != nil {
+		return nil, err
+	}
+	s := &web.Server{
+		Search: lib.engine(), Library: lib, Images: uploadEncoder{lib.encoder}, Texts: lib.texts, Captions: lib,
+		Model: lib.model.Name, LogitScale: lib.model.LogitScale,
+		Tokens:    func(text string) int { return len(words.Encode(text)) },
+		Preview:   func(file []byte) ([]byte, error) { return previewOf(file) },
+		MaxUpload: o.maxUpload, Log: a.logger(), KeyToRead: o.keyFile != "",
+		Roots: a.allowedRoots(o),
+	}
+	if !o.readOnly {
+		s.Keeper = &keeper{a, lib}
+	}
+	if o.keyFile != "" {
+		f, err := os.Open(o.keyFile)
+		if err != nil {
+			return nil, mistake("read keys: %v", err)
+		}
+		defer f.Close()
+		if s.Keys, err = web.ReadKeys(f); err != nil {
+			return nil, fmt.Errorf("read keys %s: %w", o.keyFile, err)
+		}
+	}
+	if o.cert != "" {
+		pair, err := tls.LoadX509KeyPair(o.cert, o.key)
+		if err != nil {
+			return nil, mistake("read certificate: %v", err)
+		}
+		s.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	}
+	return s, nil
+}
+
+// uploadEncoder embeds pictures that came over the wire.
+type uploadEncoder struct{ *embed.Encoder }
+
+func (u uploadEncoder) EncodeImage(ctx context.Context, file []byte) (clipsearch.Vector, error) {
+	return encodeFile(ctx, u.Encoder, file, "the upload")
+}
+
+func previewOf(file []byte) ([]byte, error) {
+	img, _, err := picture.Decode(file, picture.Options{Upright: true})
+	if err != nil {
+		return nil, err
+	}
+	return picture.Thumb(img, 256)
+}
+
+// keeper adds and forgets pictures for those who have a key. What is added lies
+// in the index's own folder.
+type keeper struct {
+	app *app
+	lib *collection
+}
+
+func (k *keeper) uploads() string { return filepath.Join(k.app.options.index, "uploads") }
+
+// Add stores a picture under its ID; its name gives it an extension only.
+func (k *keeper) Add(ctx context.Context, _ string, file []byte) (clipsearch.ID, error) {
+	id := clipsearch.NewID(file)
+	info, err := picture.Probe(file)
+	if err != nil {
+		return id, err
+	}
+	if err := os.MkdirAll(k.uploads(), 0o700); err != nil {
+		return id, err
+	}
+	path := filepath.Join(k.uploads(), id.String()+"."+info.Format)
+	if err := os.WriteFile(path+".part", file, 0o600); err != nil {
+		return id, err
+	}
+	if err := os.Rename(path+".part", path); err != nil {
+		return id, err
+	}
+	p := &ingest.Pipeline{Encoder: k.lib.encoder, Store: k.lib.Handle, Jobs: 1}
+	sum, err := p.Run(ctx, path)
+	if err == nil && sum.Failed > 0 {
+		err = fmt.Errorf("%s: %w", sum.Failures[0].Error, clipsearch.ErrInvalid)
+	}
+	if err != nil {
+		os.Remove(path)
+	}
+	return id, err
+}
+
+// Delete forgets pictures. Files of the user stay; those that were uploaded go.
+func (k *keeper) Delete(ctx context.Context, ids []clipsearch.ID) error {
+	for _, id := range ids {
+		img, err := k.lib.Image(ctx, id)
+		if err != nil {
+			return err
+		}
+		for _, path := range img.Paths() {
+			if filepath.Dir(path) == k.uploads() {
+				os.Remove(path)
+			}
+		}
+	}
+	return k.lib.Handle.Delete(ctx, ids)
+}
