@@ -2,79 +2,126 @@ package index
 
 import (
 	"context"
-	"fmt"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/clipsearch/clipsearch"
 )
 
-// TestTiming prints what opening, loading and asking an index of many pictures
-// takes. It is skipped under -short: it stores 8,000 pictures.
-func TestTiming(t *testing.T) {
-	if testing.Short() {
-		t.Skip("stores 8,000 pictures")
+const (
+	benchPictures = 8000
+	benchDim      = 256
+)
+
+// benchBatch is what ingest puts at once.
+func benchBatch(from int) (batch []clipsearch.Entry) {
+	for n := from; n < min(from+64, benchPictures); n++ {
+		e := testEntry(n)
+		e.Vectors, e.CaptionVectors = []clipsearch.Vector{unit(benchDim, uint64(n))}, nil
+		batch = append(batch, e)
 	}
-	const n, dim = 8000, 256
-	ctx := context.Background()
-	dir := filepath.Join(t.TempDir(), "index")
+	return batch
+}
+
+// benchIndex makes an index of 8,000 pictures and returns its directory.
+func benchIndex(b *testing.B) (string, Options) {
+	b.Helper()
 	o := testOptions()
-	o.Dim = dim
-	timed := func(what string, fn func() error) {
-		t.Helper()
-		start := time.Now()
-		if err := fn(); err != nil {
-			t.Fatalf("%s: %v", what, err)
-		}
-		t.Logf("%-32s %v", what, time.Since(start).Round(10*time.Microsecond))
+	o.Dim = benchDim
+	dir := filepath.Join(b.TempDir(), "index")
+	x, err := Open(dir, o)
+	if err != nil {
+		b.Fatal(err)
 	}
-	var x *Index
-	reopen := func() (err error) { x, err = Open(dir, o); return err }
-	timed("create", reopen)
-	timed(fmt.Sprintf("put %d by 64", n), func() error {
-		for i := 0; i < n; i += 64 {
-			var batch []clipsearch.Entry
-			for j := i; j < min(i+64, n); j++ {
-				e := testEntry(j)
-				e.Vectors, e.CaptionVectors = []clipsearch.Vector{unit(dim, uint64(j))}, nil
-				batch = append(batch, e)
-			}
-			if err := x.Put(ctx, batch); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	timed("close", func() error { return x.Close() })
-	timed("open", reopen)
-	timed("seen 8000", func() error {
-		var files []clipsearch.File
-		for j := range n {
-			files = append(files, testFile(j))
-		}
-		_, err := x.Seen(ctx, files)
-		return err
-	})
-	near := func(f clipsearch.Filter) func() error {
-		return func() error { _, err := x.Nearest(ctx, unit(dim, 5), 200, f); return err }
+	for n := 0; n < benchPictures; n += 64 {
+		put(b, x, benchBatch(n)...)
 	}
-	timed("first nearest", near(nil))
-	timed("nearest", near(nil))
-	filter := clipsearch.Filter{{Field: "tag", Op: "has", Text: "tag1"}}
-	timed("first filtered", near(filter))
-	timed("filtered", near(filter))
-	timed("first match", func() error { _, err := x.Match(ctx, "a dog on grass", 200, nil); return err })
-	timed("match", func() error { _, err := x.Match(ctx, "red car number77", 200, nil); return err })
-	timed("stats", func() error { st, err := x.Stats(ctx); t.Logf("%+v", st); return err })
-	timed("check", func() error {
-		p, err := x.Check(ctx, false)
-		if len(p) > 0 {
-			t.Error(p[0])
+	closeIndex(b, x)
+	return dir, o
+}
+
+func BenchmarkPut64(b *testing.B) {
+	o := testOptions()
+	o.Dim = benchDim
+	x, err := Open(filepath.Join(b.TempDir(), "index"), o)
+	if err != nil {
+		b.Fatal(err)
+	}
+	n := 0
+	for b.Loop() {
+		b.StopTimer()
+		batch := benchBatch(n % (benchPictures - 64))
+		for i := range batch {
+			batch[i].ID = testID(1e6 + n)
+			n++
 		}
-		return err
+		b.StartTimer()
+		put(b, x, batch...)
+	}
+	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "pictures/s")
+	closeIndex(b, x)
+}
+
+// BenchmarkOpen8000 opens, asks the first question and closes, as a search from the
+// shell does.
+func BenchmarkOpen8000(b *testing.B) {
+	dir, o := benchIndex(b)
+	ctx := context.Background()
+	ask := map[string]func(x *Index) error{
+		"open":    func(*Index) error { return nil },
+		"nearest": func(x *Index) error { _, err := x.Nearest(ctx, unit(benchDim, 5), 200, nil); return err },
+		"match":   func(x *Index) error { _, err := x.Match(ctx, "a dog on grass", 200, nil); return err },
+		"filter": func(x *Index) error {
+			_, err := x.Nearest(ctx, unit(benchDim, 5), 200, clipsearch.Filter{{Field: "tag", Op: "has", Text: "tag1"}})
+			return err
+		},
+		"stats": func(x *Index) error { _, err := x.Stats(ctx); return err },
+		"check": func(x *Index) error { _, err := x.Check(ctx, false); return err },
+	}
+	for name, fn := range ask {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				x, err := Open(dir, o)
+				if err == nil {
+					err = fn(x)
+				}
+				if err != nil {
+					b.Fatal(err)
+				}
+				closeIndex(b, x)
+			}
+		})
+	}
+}
+
+func BenchmarkAsk8000(b *testing.B) {
+	dir, o := benchIndex(b)
+	x, err := Open(dir, o)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer x.Close()
+	ctx := context.Background()
+	tags := clipsearch.Filter{{Field: "tag", Op: "has", Text: "tag1"}}
+	b.Run("nearest", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := x.Nearest(ctx, unit(benchDim, 5), 200, nil); err != nil {
+				b.Fatal(err)
+			}
+		}
 	})
-	timed("close", func() error { return x.Close() })
-	timed("open", reopen)
-	timed("close", func() error { return x.Close() })
+	b.Run("filtered", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := x.Nearest(ctx, unit(benchDim, 5), 200, tags); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("match", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := x.Match(ctx, "red car number77", 200, nil); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/clipsearch/clipsearch"
 )
 
-var damageRuns = flag.Int("damages", 40, "how many damages to files TestDamagedFiles does")
+var damageRuns = flag.Int("damages", 12, "how many damages to files TestDamagedFiles does")
 
 // answers are what a child process finds in an index.
 type answers struct {
@@ -165,24 +165,21 @@ func damage(t *testing.T, r *rand.Rand, path string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	switch r.IntN(6) {
+	var what string
+	switch at := r.IntN(size); r.IntN(6) {
 	case 0:
-		err = os.Remove(path)
-		return "gone"
+		what, err = "gone", os.Remove(path)
 	case 1:
-		n := r.IntN(size)
-		err = os.Truncate(path, int64(n))
-		return fmt.Sprintf("cut to %d of %d bytes", n, size)
+		what, err = fmt.Sprintf("cut to %d of %d bytes", at, size), os.Truncate(path, int64(at))
 	case 2: // the end, where tables keep what they are
-		at := max(0, size-1-r.IntN(64))
+		at = max(0, size-1-at%64)
+		fallthrough
+	default:
 		b[at] ^= 1 << r.IntN(8)
-		err = os.WriteFile(path, b, 0o600)
-		return fmt.Sprintf("byte %d of %d flipped", at, size)
+		what, err = fmt.Sprintf("byte %d of %d flipped", at, size), os.WriteFile(path, b, 0o600)
 	}
-	at := r.IntN(size)
-	b[at] ^= 1 << r.IntN(8)
-	if err = os.WriteFile(path, b, 0o600); err != nil {
+	if err != nil {
 		t.Fatal(err)
 	}
-	return fmt.Sprintf("byte %d of %d flipped", at, size)
+	return what
 }

@@ -40,7 +40,7 @@ type Index struct {
 
 	writing sync.Mutex // held by whoever writes to the store; taken before mu
 	mu      sync.RWMutex
-	mem     memory // guarded by mu
+	mem     *memory // guarded by mu
 
 	closing sync.Once
 	closed  error
@@ -66,7 +66,7 @@ func Open(dir string, o Options) (*Index, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &Index{dir: dir, meta: meta, options: o, store: s}
+	x := &Index{dir: dir, meta: meta, options: o, store: s, mem: &memory{}}
 	x.text = newText(filepath.Join(dir, "text"), x)
 	if err := x.settleMeta(); err != nil {
 		return nil, errors.Join(err, x.Close())

@@ -89,6 +89,16 @@ func lastFolders(dir string) string {
 	return strings.Join(names[max(0, len(names)-folders):], " ")
 }
 
+// plainWords leaves of a text its words: letters, digits and apostrophes.
+func plainWords(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r) || r == '\'' || r == '’' {
+			return r
+		}
+		return ' '
+	}, strings.ToValidUTF8(text, " "))
+}
+
 // splitWords puts blanks between the words of a name: at signs, between letters and
 // digits, and before a capital that begins a word, as in "IMG_2034-redCar".
 func splitWords(name string) string {
@@ -111,7 +121,7 @@ func splitWords(name string) string {
 func begins(runes []rune, i int) bool {
 	before, r := runes[i-1], runes[i]
 	switch {
-	case unicode.IsMark(r) || unicode.IsMark(before):
+	case unicode.IsMark(r) || !unicode.IsLetter(before) && !unicode.IsDigit(before):
 		return false
 	case unicode.IsDigit(r) != unicode.IsDigit(before):
 		return true

@@ -100,7 +100,7 @@ func (x *Index) withVectors(ctx context.Context, filter bool, fn func(*memory)) 
 			return err
 		}
 	}
-	fn(&x.mem)
+	fn(x.mem)
 	return nil
 }
 
@@ -117,8 +117,7 @@ func (x *Index) load(ctx context.Context, records bool) error {
 			return fmt.Errorf("load vectors: %w", err)
 		}
 		m.captions = x.mem.captions
-		x.mem = *m
-		x.mem.vectors.Less = x.mem.less
+		x.mem = m
 	}
 	if records && x.mem.images == nil {
 		if err := x.loadImages(ctx); err != nil {
@@ -130,7 +129,8 @@ func (x *Index) load(ctx context.Context, records bool) error {
 
 // loadVectors leaves out what is damaged: Check names it.
 func (x *Index) loadVectors(ctx context.Context) (*memory, error) {
-	m := &memory{docs: map[clipsearch.ID]doc{}, vectors: &flat{dim: x.meta.Dim}}
+	m := &memory{docs: map[clipsearch.ID]doc{}}
+	m.vectors = &flat{Less: m.less}
 	v := make(clipsearch.Vector, x.meta.Dim)
 	err := x.view(ctx, func(t tx) error {
 		return t.scan(spaceKey(vectorPrefix, x.meta.Space), true, func(key, value []byte, err error) error {

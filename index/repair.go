@@ -158,7 +158,7 @@ func (c *check) recount() error {
 func (x *Index) unload() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.mem = memory{}
+	x.mem = &memory{}
 }
 
 // repairRest puts right what is not in the store.

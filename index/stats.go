@@ -60,13 +60,15 @@ func (x *Index) memoryBytes() int64 {
 	defer x.mu.RUnlock()
 	var n int64
 	if x.mem.vectors != nil {
-		n += x.mem.vectors.bytes() + int64(len(x.mem.ids))*64
+		n += vectorBytes(x.mem.vectors, x.meta.Dim) + int64(len(x.mem.ids))*64
 	}
 	if x.mem.captions != nil {
-		n += x.mem.captions.vectors.bytes() + int64(len(x.mem.captions.texts))*128
+		n += vectorBytes(&x.mem.captions.vectors, x.meta.Dim) + int64(len(x.mem.captions.texts))*128
 	}
 	return n + int64(len(x.mem.images))*512
 }
+
+func vectorBytes(v vectors, dim int) int64 { return int64(v.Len()) * int64(4*dim+8) }
 
 // Files returns every file that a picture was seen in, in no order.
 func (x *Index) Files(ctx context.Context) ([]clipsearch.File, error) {
@@ -115,11 +117,11 @@ func (x *Index) Compact(ctx context.Context) error {
 	}
 	x.writing.Lock()
 	defer x.writing.Unlock()
-	if err := checkSpace(x.dir, x.store.tablesSize()+margin); err != nil {
+	if err := checkSpace(x.dir, x.store.tablesSize()+2*margin); err != nil {
 		return err
 	}
-	if err := x.store.flatten(x.store.tablesSize()); err != nil {
+	if err := x.store.compact(); err != nil {
 		return fmt.Errorf("compact: %w", err)
 	}
-	return x.store.collect()
+	return nil
 }

@@ -83,8 +83,8 @@ func openStore(dir string, z sizes) (s *store, err error) {
 		WithBaseTableSize(4 << 20).
 		WithValueThreshold(inline).
 		WithValueLogFileSize(z.valueLog).
-		WithNumCompactors(0). // see settle
-		WithNumLevelZeroTables(4).
+		WithNumCompactors(0).      // see settle
+		WithNumLevelZeroTables(1). // more are worth merging, when Flatten is called.
 		WithNumLevelZeroTablesStall(math.MaxInt32)
 	defer recoverInto(&err, "open store")
 	db, err := badger.Open(o)
@@ -164,6 +164,9 @@ func (s *store) view(fn func(tx) error) (err error) {
 // update runs fn and writes what it sets, all or nothing, through to the disk.
 func (s *store) update(fn func(tx) error) (err error) {
 	defer recoverInto(&err, "write")
+	if err := checkSpace(s.dir, margin); err != nil {
+		return err
+	}
 	if err := s.prepare(); err != nil {
 		return err
 	}
@@ -288,28 +291,31 @@ func (s *store) settle() (err error) {
 	if fresh < 8*s.sizes.memtable || fresh < old/4 {
 		return nil
 	}
-	return s.flatten(fresh + old)
-}
-
-// flatten rewrites the tables, of so many bytes in all, as one sorted run.
-func (s *store) flatten(size int64) error {
 	free, err := freeBytes(s.dir)
-	if err != nil || free < 2*size+512<<20 {
+	if err != nil || free < 2*(fresh+old)+512<<20 {
 		return err
 	}
 	return s.db.Flatten(1)
 }
 
-// collect gives back the space of deleted values.
-func (s *store) collect() (err error) {
-	defer recoverInto(&err, "collect")
+// compact rewrites the tables as one sorted run and gives back the space of
+// deleted values.
+func (s *store) compact() (err error) {
+	defer recoverInto(&err, "compact")
+	if err := s.prepare(); err != nil {
+		return err
+	}
+	if err := s.db.Flatten(1); err != nil {
+		return errors.New(oneLine(err))
+	}
 	for {
+		s.wrote = true
 		err := s.db.RunValueLogGC(0.3)
 		if errors.Is(err, badger.ErrNoRewrite) {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("collect values: %s", oneLine(err))
+			return errors.New(oneLine(err))
 		}
 		if err := s.reserve(); err != nil {
 			return err

@@ -124,8 +124,8 @@ func (w *wordIndex) write(put map[clipsearch.ID]document, gone []clipsearch.ID) 
 // anything.
 func (w *wordIndex) match(ctx context.Context, text string, k int) (hits []clipsearch.Hit, more bool, err error) {
 	defer recoverText(&err)
-	text = strings.ToValidUTF8(text, " ")
 	split := splitWords(text)
+	text = plainWords(text)
 	var fields []query.Query
 	for field, boost := range boosts {
 		q := bleve.NewMatchQuery(text)

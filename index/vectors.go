@@ -49,11 +49,6 @@ const (
 
 func (f *flat) Len() int { return len(f.docs) }
 
-// bytes is how much memory f takes.
-func (f *flat) bytes() int64 {
-	return int64(len(f.chunks)*chunkRows*f.dim*4 + 4*cap(f.docs) + 4*cap(f.rows) + 64*len(f.more))
-}
-
 func (f *flat) row(r int) []float32 {
 	at := r % chunkRows * f.dim
 	return f.chunks[r/chunkRows][at : at+f.dim : at+f.dim]
