@@ -136,13 +136,14 @@ func (a *app) endIngest(s ingest.Summary, err error) error {
 	}
 	out := summary{
 		Found: s.Found, Stored: s.Stored, Known: s.Known, Moved: s.Moved, Failed: s.Failed, Skipped: s.Skipped,
-		Pruned: s.Pruned, Bytes: s.Bytes, Seconds: seconds(s.Elapsed), Failures: s.Failures,
+		Pruned: s.Pruned, Bytes: s.Bytes, Seconds: seconds(s.Elapsed),
 	}
 	if out.Seconds > 0 {
 		out.ImagesPerSecond = float64(s.Stored) / out.Seconds
 	}
-	if out.Failures == nil {
-		out.Failures = []ingest.Failure{}
+	out.Failures = make([]ingest.Failure, len(s.Failures))
+	for i, f := range s.Failures {
+		out.Failures[i] = ingest.Failure{Path: f.Path, Error: withoutKind(f.Error)}
 	}
 	if a.options.json {
 		err = a.printJSON(out)

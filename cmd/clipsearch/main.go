@@ -72,10 +72,11 @@ func run(ctx context.Context, args []string, w world) int {
 	return exitFailed
 }
 
-// oneLine keeps a message on one line, whatever a library put into it, and
-// leaves out the kind at its end: the words before it say more.
-func oneLine(err error) string {
-	s := strings.Join(strings.Fields(err.Error()), " ")
+// oneLine keeps a message on one line, whatever a library put into it.
+func oneLine(err error) string { return withoutKind(strings.Join(strings.Fields(err.Error()), " ")) }
+
+// withoutKind leaves out the kind at a message's end: the words before it say more.
+func withoutKind(s string) string {
 	for _, kind := range []error{clipsearch.ErrInvalid, clipsearch.ErrNotFound, clipsearch.ErrNoSpace} {
 		s = strings.TrimSuffix(s, ": "+kind.Error())
 	}

@@ -186,10 +186,14 @@ func (a *app) openIndex(ctx context.Context, o openOptions) (*collection, error)
 			if len(o.warm) > 0 {
 				go enc.Warm(o.warm...) //nolint:errcheck // whoever needs the tower gets the error
 			}
-			return index.Open(dir, index.Options{
+			x, err := index.Open(dir, index.Options{
 				Space: model.Space(), Model: model.Name, Dim: model.Dim, Create: o.create,
 				SaveModel: model.WriteModel, CheckModel: checkModel,
 			})
+			if err != nil {
+				return nil, err // not x: an interface that holds a nil pointer is not nil
+			}
+			return x, nil
 		},
 	}
 	if o.serve {
