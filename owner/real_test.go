@@ -7,6 +7,7 @@ import (
 
 	"github.com/clipsearch/clipsearch"
 	"github.com/clipsearch/clipsearch/index"
+	"github.com/clipsearch/clipsearch/index/indextest"
 	"github.com/clipsearch/clipsearch/owner"
 )
 
@@ -26,6 +27,32 @@ func realEntry(n int) clipsearch.Entry {
 	e := entry(n)
 	e.Space = clipsearch.Space{1}
 	return e
+}
+
+// A client is one more store: over a socket, and over a loopback port.
+func TestConformance(t *testing.T) {
+	for name, place := range map[string]func(*testing.T) string{
+		"socket": func(t *testing.T) string { return t.TempDir() }, "port": deepDir,
+	} {
+		t.Run(name, func(t *testing.T) {
+			if testing.Short() && name == "port" {
+				t.Skip("the wire is the same")
+			}
+			indextest.Run(t, func(t *testing.T) indextest.Store {
+				dir := place(t)
+				o := realOptions(dir)
+				o.Open = func() (owner.Index, error) {
+					return index.Open(dir, index.Options{Space: indextest.Space, Model: "test", Dim: indextest.Dim, Create: true})
+				}
+				acquire(t, dir, o)
+				client := acquire(t, dir, o)
+				if client.Info().Owned {
+					t.Fatal("not a client")
+				}
+				return client
+			})
+		})
+	}
 }
 
 // Owners of a real index are killed and leave by turns, under a client that
