@@ -2,6 +2,7 @@ package embed
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"image"
 	"sync"
@@ -163,18 +164,12 @@ func (e *Encoder) Warm(towers ...string) error {
 	return nil
 }
 
-// Close frees the sessions. No call may be under way.
+// Close frees the sessions. No call may be under way, but a Warm may: it is
+// waited for.
 func (e *Encoder) Close() error {
-	var err error
-	if t := e.image.value; t != nil {
-		err = t.session.Close()
-	}
-	if t := e.text.value; t != nil {
-		if cerr := t.session.Close(); err == nil {
-			err = cerr
-		}
-	}
-	return err
+	return errors.Join(
+		e.image.drop(func(t *imageTower) error { return t.session.Close() }),
+		e.text.drop(func(t *textTower) error { return t.session.Close() }))
 }
 
 // inBatches calls f for [0,size), [size,2·size) … of n rows and joins the answers.
@@ -207,9 +202,10 @@ func appendUnit(vectors []clipsearch.Vector, rows [][]float32, what string) ([]c
 // lazy is a value that is made when it is first asked for. An error is not
 // kept: the next one to ask tries again.
 type lazy[T any] struct {
-	mu    sync.Mutex
-	made  bool
-	value T
+	mu      sync.Mutex
+	made    bool
+	dropped bool
+	value   T
 }
 
 func (l *lazy[T]) get(open func() (T, error)) (T, error) {
@@ -218,11 +214,27 @@ func (l *lazy[T]) get(open func() (T, error)) (T, error) {
 	if l.made {
 		return l.value, nil
 	}
+	if l.dropped {
+		var none T
+		return none, errors.New("the encoder is closed")
+	}
 	v, err := open()
 	if err == nil {
 		l.value, l.made = v, true
 	}
 	return v, err
+}
+
+// drop closes the value, if it was made; it will not be made again.
+func (l *lazy[T]) drop(closeValue func(T) error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	made := l.made
+	l.made, l.dropped = false, true
+	if !made {
+		return nil
+	}
+	return closeValue(l.value)
 }
 
 // Dim returns the number of dimensions of an embedding: as the manifest or the

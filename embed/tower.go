@@ -19,8 +19,8 @@ type imageTower struct {
 	prep    clip.Preprocess
 	size    int
 	batch   int
-	bytes   bool // uint8, channels last
-	buffers sync.Pool
+	bytes   bool      // uint8, channels last
+	buffers sync.Pool // of *[]float32, each of a full batch
 }
 
 // imageOutputs and textOutputs name the embedding among a graph's outputs, the
@@ -70,15 +70,15 @@ func (t *imageTower) encode(imgs []image.Image) ([][]float32, error) {
 	if t.bytes {
 		return t.encodeBytes(imgs)
 	}
-	buf, _ := t.buffers.Get().([]float32)
-	if cap(buf) < len(imgs)*t.row() {
-		buf = make([]float32, t.batch*t.row())
+	buf, _ := t.buffers.Get().(*[]float32)
+	if buf == nil {
+		buf = new(make([]float32, t.batch*t.row()))
 	}
-	defer t.buffers.Put(buf) //nolint:staticcheck // the header's allocation is nothing beside the pixels
+	defer t.buffers.Put(buf)
 	for i, img := range imgs {
-		t.prep.Normalize(buf[i*t.row():(i+1)*t.row()], t.prep.Fit(img))
+		t.prep.Normalize((*buf)[i*t.row():(i+1)*t.row()], t.prep.Fit(img))
 	}
-	return t.run(buf[:len(imgs)*t.row()], len(imgs))
+	return t.run((*buf)[:len(imgs)*t.row()], len(imgs))
 }
 
 func (t *imageTower) encodeBytes(imgs []image.Image) ([][]float32, error) {

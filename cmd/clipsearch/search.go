@@ -136,9 +136,7 @@ func (o searchOptions) query(words string) (query.Query, []query.Note, error) {
 	if err != nil {
 		return q, nil, err
 	}
-	for _, t := range o.not {
-		q.Not = append(q.Not, t)
-	}
+	q.Not = append(q.Not, o.not...)
 	q.Limit, q.Offset, q.Mode, q.Sort, q.Exact, q.MinRelevance = o.limit, o.offset, o.mode, o.sort, o.exact, o.minRelevance
 	return q, notes, q.Valid()
 }

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestExitCodes holds the contract's codes, that stdout stays empty on an error,
+// and that the error is one line.
+func TestExitCodes(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, []byte("words"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		args string
+		want int
+		says string
+	}{
+		{"version", exitDone, ""},
+		{"--help", exitDone, ""},
+		{"frobnicate", exitMistake, `unknown command or argument "frobnicate"`},
+		{"search dog --frobnicate", exitMistake, "unknown flag"},
+		{"search dog --limit x", exitMistake, "invalid argument"},
+		{"search dog --limit 0", exitMistake, "limit 0"},
+		{"search dog --offset -1", exitMistake, "offset -1"},
+		{"search dog --min-relevance 7", exitMistake, "between 0 and 1"},
+		{"search dog --mode psychic", exitMistake, "psychic"},
+		{"search after:soon", exitMistake, `"soon"`},
+		{"search", exitMistake, "the query is empty"},
+		{"search dog --index " + filepath.Join(dir, "none"), exitFailed, "there is no index"},
+		{"search dog --index " + file, exitMistake, file},
+		{"ingest " + filepath.Join(dir, "none"), exitMistake, "no such file or folder"},
+		{"ingest " + dir + " --jobs -1", exitMistake, "negative"},
+		{"serve --addr 0.0.0.0:0", exitMistake, "--api-key-file"},
+		{"serve --addr nonsense", exitMistake, "--addr"},
+		{"serve --tls-cert " + file, exitMistake, "belong together"},
+		{"describe " + filepath.Join(dir, "none.jpg"), exitMistake, "none.jpg"},
+		{"embed image", exitMistake, "no PATH is given"},
+		{"embed text a --model " + dir, exitMistake, "no model is here"},
+		{"tokenize a --tokenizer " + filepath.Join(dir, "none"), exitMistake, "no such directory"},
+		{"preprocess " + file + " --recipe clip224", exitMistake, file},
+		{"preprocess " + file + " --recipe clip1", exitMistake, "clip1"},
+		{"eval retrieval", exitMistake, "--dataset and --data are needed"},
+		{"eval retrieval --dataset flickr8k --data " + dir, exitMistake, dir},
+		{"eval retrieval --images-embeddings x.npy", exitMistake, "belong together"},
+		{"model info nothing", exitMistake, "no model is called nothing"},
+		{"demo", exitMistake, "--index"},
+		{"stats --store weaviate://localhost:8080/X", exitMistake, "--store"},
+		{"stats --threads -1", exitMistake, "--threads"},
+	} {
+		var stdout, stderr bytes.Buffer
+		w := world{stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr, getenv: func(string) string { return "" }}
+		code := run(context.Background(), strings.Fields(tt.args), w)
+		if code != tt.want || !strings.Contains(stderr.String(), tt.says) {
+			t.Errorf("clipsearch %s: exit %d, want %d; stderr %q, want %q in it", tt.args, code, tt.want, stderr.String(), tt.says)
+		}
+		if code == exitDone {
+			continue
+		}
+		if stdout.Len() > 0 {
+			t.Errorf("clipsearch %s: an error, and on stdout %q", tt.args, stdout.String())
+		}
+		if strings.Count(stderr.String(), "\n") != 1 {
+			t.Errorf("clipsearch %s: an error of other than one line: %q", tt.args, stderr.String())
+		}
+	}
+}
