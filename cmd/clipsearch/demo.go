@@ -35,6 +35,8 @@ func newDemoCommand(a *app) *cobra.Command {
 	return cmd
 }
 
+// runDemo searches with words that no file name holds: what is found is found by
+// its looks.
 func runDemo(ctx context.Context, a *app, o demoOptions) error {
 	roots, err := a.roots([]string{o.photos})
 	if err != nil {
@@ -54,7 +56,7 @@ func runDemo(ctx context.Context, a *app, o demoOptions) error {
 	if err := a.endIngest(sum, err); err != nil && err != exitError(exitSomeFiles) {
 		return err
 	}
-	for _, words := range []string{"a cat", "a cup of coffee", "a rocket launch"} {
+	for _, words := range []string{"a sleepy pet", "something hot to drink", "stars in space"} {
 		if err := a.demoSearch(ctx, lib, words); err != nil {
 			return err
 		}
