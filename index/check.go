@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -42,7 +41,9 @@ type picture struct {
 func (x *Index) Check(ctx context.Context, repair bool) ([]clipsearch.Problem, error) {
 	c := &check{x: x, pictures: map[clipsearch.ID]*picture{}, spaces: map[clipsearch.Space]spaceEntry{}}
 	c.checkFiles()
-	if err := x.store.verify(); err != nil {
+	if err := x.store.verify(); errors.Is(err, errClosed) {
+		return nil, err
+	} else if err != nil {
 		// Whatever lies in it would seem to be missing, and what belongs to that an
 		// orphan: nothing that follows would be true.
 		c.wrong("store", "a table is damaged: "+err.Error()+": make a new index with `clipsearch ingest`", nil)
@@ -384,56 +385,4 @@ func keyName(key []byte) string {
 		return fmt.Sprintf("%q", key)
 	}
 	return fmt.Sprintf("%s%x", key[:2], key[2:])
-}
-
-// checkText compares the documents with the pictures.
-func (c *check) checkText(ctx context.Context) {
-	fix := func(*repair) { c.retext = true }
-	if err := c.x.text.settle(ctx); err != nil && !errors.Is(err, clipsearch.ErrNoSpace) {
-		c.wrong("text", "text index cannot be brought up to date: "+oneLine(err), fix)
-		return
-	}
-	docs := map[string]bool{}
-	err := c.x.text.read(func(w *wordIndex) error {
-		err := w.segments(func(path string) {
-			if err := segmentDamage(path); err != nil {
-				c.wrong("text", fmt.Sprintf("text segment %s is damaged: %v", filepath.Base(path), err), fix)
-			}
-		})
-		if err != nil {
-			return err
-		}
-		if err := w.each(func(name string) { docs[name] = true }); err != nil {
-			return err
-		}
-		return c.compareText(docs, fix)
-	}, nil)
-	if err != nil {
-		c.wrong("text", "text index cannot be read: "+oneLine(err), fix)
-	}
-}
-
-// compareText compares the documents with the records. What has been put since the
-// text index was brought up to date is dirty, and left out.
-func (c *check) compareText(docs map[string]bool, fix func(*repair)) error {
-	c.x.writing.Lock()
-	defer c.x.writing.Unlock()
-	ids, err := c.x.allIDs()
-	if err != nil {
-		return err
-	}
-	for _, id := range ids {
-		name := string(id[:])
-		if !docs[name] && !c.x.text.isDirty(id) {
-			c.wrong(id.String(), "text document is missing", fix)
-		}
-		delete(docs, name)
-	}
-	for name := range docs {
-		if len(name) == len(clipsearch.ID{}) && c.x.text.isDirty(clipsearch.ID([]byte(name))) {
-			continue
-		}
-		c.wrong(fmt.Sprintf("%x", name), "text document of a picture that is not here", fix)
-	}
-	return nil
 }

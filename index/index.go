@@ -150,11 +150,13 @@ func (x *Index) update(fn func(tx) error) error {
 	return x.store.update(fn)
 }
 
-// Close ends the text index's work and closes the index. What was put stays put.
+// Close ends the text index's work and closes the index, after the reads that are
+// under way. What was put stays put; calls from then on are errors.
 func (x *Index) Close() error {
 	x.closing.Do(func() {
 		err := x.text.close()
-		x.writing.Lock() // and never unlocked: nobody writes to a closed index
+		x.writing.Lock()
+		defer x.writing.Unlock()
 		x.closed = errors.Join(err, x.store.close())
 	})
 	return x.closed

@@ -1,13 +1,11 @@
 package index
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -34,66 +32,6 @@ func smallDisk(t *testing.T, size string) string {
 		}
 	})
 	return dir
-}
-
-// TestPutChild is not a test: it is an ingest in a process of its own. It prints a
-// line for each batch that Put acknowledges.
-func TestPutChild(t *testing.T) {
-	dir := os.Getenv("INDEX_TEST_PUT")
-	if dir == "" {
-		t.Skip("run by other tests")
-	}
-	o := withModel()
-	if os.Getenv("INDEX_TEST_MODEL") != "" { // as large as a real one
-		o.SaveModel = func(dir string) error {
-			return os.WriteFile(filepath.Join(dir, "model.onnx"), make([]byte, 31<<20), 0o600)
-		}
-		o.CheckModel = nil
-	}
-	x, err := Open(dir, o)
-	if err != nil {
-		fmt.Println("error", err)
-		return
-	}
-	ids := make([]clipsearch.ID, 0, 64)
-	for n := 0; n < 4096; n += 16 {
-		ids = ids[:0]
-		var batch []clipsearch.Entry
-		for i := n; i < n+16; i++ {
-			batch = append(batch, testEntry(i))
-			ids = append(ids, testID(i))
-		}
-		if has, err := x.Has(context.Background(), ids); err != nil || has[0] {
-			continue
-		}
-		if err := x.Put(context.Background(), batch); err != nil {
-			fmt.Println("error", err)
-			break
-		}
-		fmt.Println("stored", n)
-		time.Sleep(5 * time.Millisecond)
-	}
-	if err := x.Close(); err != nil {
-		fmt.Println("error", err)
-		return
-	}
-	fmt.Println("closed")
-}
-
-// putChild starts TestPutChild on the index in dir.
-func putChild(t *testing.T, dir string, env ...string) (*exec.Cmd, *bufio.Scanner) {
-	t.Helper()
-	cmd := exec.Command(os.Args[0], "-test.run=^TestPutChild$")
-	cmd.Env = append(append(os.Environ(), "INDEX_TEST_PUT="+dir), env...)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cmd, bufio.NewScanner(out)
 }
 
 // fillDisk writes to path, gently as other programs do, until nothing is free.

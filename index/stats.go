@@ -2,10 +2,10 @@ package index
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"path/filepath"
+	"slices"
 
 	"github.com/clipsearch/clipsearch"
 )
@@ -92,22 +92,39 @@ func (x *Index) Files(ctx context.Context) ([]clipsearch.File, error) {
 // Vectors yields the vector of every whole picture, in the order of the IDs. It
 // stops in silence where ctx ends; a vector that is damaged is left out.
 func (x *Index) Vectors(ctx context.Context) iter.Seq2[clipsearch.ID, clipsearch.Vector] {
-	stop := errors.New("enough")
 	return func(yield func(clipsearch.ID, clipsearch.Vector) bool) {
-		_ = x.view(ctx, func(t tx) error {
-			return t.scan(spaceKey(vectorPrefix, x.meta.Space), true, func(key, value []byte, err error) error {
-				_, id, n, ok := parseVectorKey(key)
-				v := make(clipsearch.Vector, x.meta.Dim)
-				if err != nil || !ok || n != 0 || decodeVector(v, value) != nil {
-					return ctx.Err()
+		ids, err := x.allIDs()
+		if err != nil {
+			return
+		}
+		for part := range slices.Chunk(ids, 256) {
+			found, err := x.vectorsOf(ctx, part)
+			if err != nil {
+				return
+			}
+			for i, v := range found { // outside of the transaction: the caller may ask for more
+				if v != nil && !yield(part[i], v) {
+					return
 				}
-				if ctx.Err() != nil || !yield(id, v) {
-					return stop
-				}
-				return nil
-			})
-		})
+			}
+		}
 	}
+}
+
+// vectorsOf returns the vectors of pictures, nil where there is none.
+func (x *Index) vectorsOf(ctx context.Context, ids []clipsearch.ID) ([]clipsearch.Vector, error) {
+	found := make([]clipsearch.Vector, len(ids))
+	err := x.view(ctx, func(t tx) error {
+		for i, id := range ids {
+			b, err := t.get(vectorKey(vectorPrefix, x.meta.Space, id, 0))
+			v := make(clipsearch.Vector, x.meta.Dim)
+			if err == nil && decodeVector(v, b) == nil {
+				found[i] = v
+			}
+		}
+		return nil
+	})
+	return found, err
 }
 
 // Compact gives back the space of what was deleted and sorts the rest.

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -27,9 +28,13 @@ var (
 	errDamaged = errors.New("its checksum is wrong")
 )
 
+var errClosed = errors.New("the index is closed")
+
 // store is Badger with checksums and with room on the disk for what it writes.
 // One goroutine writes at a time; any number read.
 type store struct {
+	life   sync.RWMutex // held for writing by close alone: Badger unmaps what readers read
+	closed bool
 	db     *badger.DB
 	dir    string
 	sizes  sizes
@@ -101,16 +106,20 @@ func openError(dir string, err error) error {
 	return fmt.Errorf("open store %s: %s: if it is damaged, make a new index with `clipsearch ingest`", dir, oneLine(err))
 }
 
-// removeUnused removes the files that reserve made and Badger had no time to use:
-// it takes an empty one for damage.
+// removeUnused removes the empty logs that reserve made and Badger had no time to
+// use, or that it was killed over: it takes them for damage.
 func removeUnused(dir string) error {
-	files, err := filepath.Glob(filepath.Join(dir, "*.mem"))
+	files, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
-	for _, name := range files {
-		if info, err := os.Stat(name); err == nil && info.Size() == 0 {
-			if err := os.Remove(name); err != nil {
+	for _, f := range files {
+		ext := filepath.Ext(f.Name())
+		if ext != ".mem" && ext != ".vlog" {
+			continue
+		}
+		if info, err := f.Info(); err == nil && info.Size() == 0 {
+			if err := os.Remove(filepath.Join(dir, f.Name())); err != nil {
 				return err
 			}
 		}
@@ -136,6 +145,9 @@ func oneLine(v any) string {
 // directory then stays locked until this process ends.
 func (s *store) close() (err error) {
 	defer recoverInto(&err, "close store")
+	s.life.Lock()
+	defer s.life.Unlock()
+	s.closed = true
 	if s.wrote && !s.canFlush() {
 		return nil
 	}
@@ -158,12 +170,22 @@ type tx struct{ txn *badger.Txn }
 // view runs fn over the state of now.
 func (s *store) view(fn func(tx) error) (err error) {
 	defer recoverInto(&err, "read")
+	s.life.RLock()
+	defer s.life.RUnlock()
+	if s.closed {
+		return errClosed
+	}
 	return s.db.View(func(t *badger.Txn) error { return fn(tx{t}) })
 }
 
 // update runs fn and writes what it sets, all or nothing, through to the disk.
 func (s *store) update(fn func(tx) error) (err error) {
 	defer recoverInto(&err, "write")
+	s.life.RLock()
+	defer s.life.RUnlock()
+	if s.closed {
+		return errClosed
+	}
 	if err := checkSpace(s.dir, margin); err != nil {
 		return err
 	}
@@ -269,6 +291,11 @@ func (s *store) verify() (err error) {
 			err = errors.New("a block cannot be read")
 		}
 	}()
+	s.life.RLock()
+	defer s.life.RUnlock()
+	if s.closed {
+		return errClosed
+	}
 	if err := s.db.VerifyChecksum(); err != nil {
 		return errors.New(oneLine(err))
 	}
@@ -280,6 +307,11 @@ func (s *store) verify() (err error) {
 // done here, only where there is ample room, and never has to be.
 func (s *store) settle() (err error) {
 	defer recoverInto(&err, "compact")
+	s.life.RLock()
+	defer s.life.RUnlock()
+	if s.closed {
+		return errClosed
+	}
 	var fresh, old int64
 	for _, level := range s.db.Levels() {
 		if level.Level == 0 {
@@ -302,6 +334,11 @@ func (s *store) settle() (err error) {
 // deleted values.
 func (s *store) compact() (err error) {
 	defer recoverInto(&err, "compact")
+	s.life.RLock()
+	defer s.life.RUnlock()
+	if s.closed {
+		return errClosed
+	}
 	if err := s.prepare(); err != nil {
 		return err
 	}

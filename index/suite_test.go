@@ -2,13 +2,9 @@ package index
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/clipsearch/clipsearch"
 	"github.com/clipsearch/clipsearch/index/indextest"
@@ -68,44 +64,4 @@ func FuzzModel(f *testing.F) {
 		indextest.Model(t, s, seed, 40)
 		mustBeClean(t, s.Index)
 	})
-}
-
-// TestKill kills a process that puts pictures, at random moments, again and again:
-// what it was told is stored is there, and the index is whole.
-func TestKill(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "index")
-	acknowledged := map[clipsearch.ID]bool{}
-	for round := range 6 {
-		cmd, lines := putChild(t, dir)
-		kill := time.AfterFunc(time.Duration(100+rand.IntN(500))*time.Millisecond, func() { _ = cmd.Process.Signal(os.Kill) })
-		for lines.Scan() {
-			var n int
-			if _, err := fmt.Sscanf(lines.Text(), "stored %d", &n); err == nil {
-				for i := range 16 {
-					acknowledged[testID(n+i)] = true
-				}
-			}
-		}
-		kill.Stop()
-		err := cmd.Wait()
-		if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !status.Signaled() {
-			t.Logf("round %d: not killed: %v", round, err)
-		}
-	}
-	x, err := Open(dir, withModel())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer x.Close()
-	for id := range acknowledged {
-		if _, err := x.Image(context.Background(), id); err != nil {
-			t.Errorf("acknowledged and gone: %v", err)
-		}
-	}
-	st, err := x.Stats(context.Background())
-	if err != nil || st.Images%16 != 0 || st.Images < len(acknowledged) || len(acknowledged) == 0 {
-		t.Errorf("%d pictures, %d acknowledged, %v: a batch is torn", st.Images, len(acknowledged), err)
-	}
-	t.Logf("%d pictures, %d acknowledged", st.Images, len(acknowledged))
-	mustBeClean(t, x)
 }

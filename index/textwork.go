@@ -39,8 +39,6 @@ type text struct {
 	closed  bool
 }
 
-var errClosed = errors.New("the index is closed")
-
 // newText reads what a crash may have left to do.
 func newText(dir string, x *Index) *text {
 	t := &text{
