@@ -145,6 +145,10 @@ func TestOriginalStaysInside(t *testing.T) {
 			t.Errorf("%s: %d, want %d", tt.what, got, tt.want)
 		}
 	}
+	s.Roots = []string{inside}
+	if got := original(inside); got != http.StatusOK {
+		t.Errorf("a root that is the file itself: %d", got)
+	}
 	s.Roots = nil
 	if got := original(inside); got != http.StatusNotFound {
 		t.Errorf("without roots: %d", got)

@@ -81,6 +81,9 @@ func (s *Server) openBelow(path string) (*os.File, error) {
 		if dir, err = filepath.Abs(dir); err != nil {
 			continue
 		}
+		if dir == real { // a root may be a single file
+			return openRegular(filepath.Dir(dir), filepath.Base(dir))
+		}
 		rel, err := filepath.Rel(dir, real)
 		if err != nil || !filepath.IsLocal(rel) {
 			continue
