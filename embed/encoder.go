@@ -16,8 +16,9 @@ type Options struct {
 	// Library finds ONNX Runtime's shared library; it is asked when the first
 	// session is opened, and not before.
 	Library func() (string, error)
-	Threads int // of one run; 1 if zero: callers run several at once
-	Batch   int // rows of one run at most; 16 if zero
+	Threads int  // of one run; 1 if zero: callers run several at once
+	Batch   int  // rows of one run at most; 16 if zero
+	Once    bool // for one query: load sooner, run slower
 }
 
 // Encoder runs one model. Its methods may be called concurrently. A tower is

@@ -283,6 +283,7 @@ func (e *Encoder) session(name string, in []string, out string) (*ort.Session, e
 	var s *ort.Session
 	o := ort.Options{
 		Threads:   e.opts.Threads,
+		Once:      e.opts.Once,
 		ExactInt8: e.model.Precision == "int8" && !slices.Contains(e.model.ExactInt8, name),
 	}
 	if p := e.model.Path(name); p != "" {

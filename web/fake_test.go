@@ -170,7 +170,7 @@ func newSite(t testing.TB, change ...func(*Server)) site {
 		f.images = append(f.images, m)
 		f.vectors[m.ID], _ = f.EncodeImage(t.Context(), file)
 	}
-	s := &Server{Search: f, Library: f, Images: f, Texts: f, Captions: f, Model: "fake-1", Roots: []string{dir}}
+	s := &Server{Search: f, Library: f, Images: f, Texts: f, Captions: f, Model: "fake-1", Roots: roots(dir)}
 	for _, c := range change {
 		c(s)
 	}
@@ -253,3 +253,6 @@ func wantProblem(t *testing.T, what string, w *httptest.ResponseRecorder, status
 }
 
 var errBroken = errors.New("the disk is broken")
+
+// roots says that originals are served from below dirs.
+func roots(dirs ...string) func() []string { return func() []string { return dirs } }

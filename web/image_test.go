@@ -123,7 +123,7 @@ func TestOriginalStaysInside(t *testing.T) {
 	if err := os.Symlink(s.dir, filepath.Join(other, "way")); err != nil {
 		t.Fatal(err)
 	}
-	s.Roots = append([]string{filepath.Join(other, "no such folder")}, s.Roots...)
+	s.Roots = roots(append([]string{filepath.Join(other, "no such folder")}, s.Roots()...)...)
 	for _, tt := range []struct {
 		what  string
 		paths []string
@@ -145,7 +145,7 @@ func TestOriginalStaysInside(t *testing.T) {
 			t.Errorf("%s: %d, want %d", tt.what, got, tt.want)
 		}
 	}
-	s.Roots = []string{inside}
+	s.Roots = roots(inside)
 	if got := original(inside); got != http.StatusOK {
 		t.Errorf("a root that is the file itself: %d", got)
 	}
@@ -190,7 +190,7 @@ func TestOriginalWaitsForNoPipe(t *testing.T) {
 		t.Skip("needs a device that never ends")
 	}
 	s := newSite(t)
-	s.Roots = []string{"/dev"}
+	s.Roots = roots("/dev")
 	s.images[0].Files = []clipsearch.File{{Path: "/dev/zero"}}
 	wantProblem(t, "a device", s.get("/images/"+s.images[0].ID.String()+"/original"), 404)
 }

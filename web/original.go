@@ -74,7 +74,7 @@ func (s *Server) openBelow(path string) (*os.File, error) {
 	if err != nil {
 		return nil, errGone
 	}
-	for _, dir := range s.Roots {
+	for _, dir := range s.roots() {
 		if dir, err = filepath.EvalSymlinks(dir); err != nil {
 			continue
 		}
@@ -91,6 +91,13 @@ func (s *Server) openBelow(path string) (*os.File, error) {
 		return openRegular(dir, rel)
 	}
 	return nil, errOutside
+}
+
+func (s *Server) roots() []string {
+	if s.Roots == nil {
+		return nil
+	}
+	return s.Roots()
 }
 
 // openRegular opens dir's file rel unless it is a pipe or another thing that a

@@ -65,10 +65,10 @@ type Server struct {
 	Tokens     func(text string) int             // counts for usage in /v1/embeddings; 0 each if nil
 	Preview    func(file []byte) ([]byte, error) // a small JPEG of an upload, for its page; none if nil
 
-	Roots     []string // originals are served from below these; from nowhere if empty
-	Keys      Keys     // who may change the library
-	KeyToRead bool     // reading needs a key too: the address can be reached from outside
-	Hosts     []string // names, besides the loopback ones, that a server on loopback is asked for
+	Roots     func() []string // originals are served from below these, asked each time; from nowhere if nil
+	Keys      Keys            // who may change the library
+	KeyToRead bool            // reading needs a key too: the address can be reached from outside
+	Hosts     []string        // names, besides the loopback ones, that a server on loopback is asked for
 
 	MaxUpload int64        // bytes; 32 MB if zero
 	InFlight  int          // requests at work on a model before one is answered 429; 64 if zero

@@ -88,7 +88,7 @@ func runSearch(ctx context.Context, a *app, o searchOptions, words []string) err
 			return err
 		}
 	}
-	lib, err := a.openIndex(ctx, openOptions{warm: warmFor(q, o)})
+	lib, err := a.openIndex(ctx, openOptions{warm: warmFor(q, o), once: true})
 	if err != nil {
 		return err
 	}

@@ -64,6 +64,11 @@ func (o serveOptions) valid() error {
 	return nil
 }
 
+func (o serveOptions) host() string {
+	host, _, _ := net.SplitHostPort(o.addr) // valid has seen it
+	return host
+}
+
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()

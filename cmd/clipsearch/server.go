@@ -51,8 +51,8 @@ func (a *app) newServer(lib *collection, o serveOptions) (*web.Server, error) {
 		Model: lib.model.Name, LogitScale: lib.model.LogitScale,
 		Tokens:    func(text string) int { return len(words.Encode(text)) },
 		Preview:   func(file []byte) ([]byte, error) { return previewOf(file) },
-		MaxUpload: o.maxUpload, Log: a.logger(), KeyToRead: o.keyFile != "",
-		Roots: a.allowedRoots(o),
+		MaxUpload: o.maxUpload, Log: a.logger(), KeyToRead: !loopback(o.host()),
+		Roots: func() []string { return a.allowedRoots(o) },
 	}
 	if !o.readOnly {
 		s.Keeper = &keeper{a, lib}

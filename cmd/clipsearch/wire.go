@@ -111,8 +111,11 @@ func (a *app) encoder() (*embed.Encoder, error) {
 	return a.open(m), nil
 }
 
-func (a *app) open(m clip.Model) *embed.Encoder {
-	e := embed.Open(m, embed.Options{Library: a.library})
+func (a *app) open(m clip.Model) *embed.Encoder { return a.openFor(m, false) }
+
+// openFor opens an encoder; once says that it is for a single query.
+func (a *app) openFor(m clip.Model, once bool) *embed.Encoder {
+	e := embed.Open(m, embed.Options{Library: a.library, Once: once})
 	a.onClose(e.Close)
 	return e
 }
@@ -164,6 +167,7 @@ type openOptions struct {
 	create bool
 	warm   []string // towers to load while the index opens, if this process is to own it
 	serve  bool     // answer the texts of other processes
+	once   bool     // the encoder is for a single query
 }
 
 // openIndex makes this process the owner of the index, or a client of its owner.
@@ -173,7 +177,7 @@ func (a *app) openIndex(ctx context.Context, o openOptions) (*collection, error)
 	if err != nil {
 		return nil, err
 	}
-	enc := a.open(model)
+	enc := a.openFor(model, o.once)
 	if model.Dim == 0 && o.create {
 		if model.Dim, err = enc.Dim(); err != nil {
 			return nil, err
