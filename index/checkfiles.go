@@ -21,6 +21,12 @@ func (c *check) checkFiles() {
 			c.wrong(name, oneLine(err), func(r *repair) { r.meta = true })
 		}
 	}
+	c.x.writing.Lock()
+	for _, name := range c.x.store.healed {
+		c.wrong(name, "it was damaged, and put back as it was when the index was closed", func(*repair) {})
+	}
+	c.x.store.healed = nil
+	c.x.writing.Unlock()
 	c.checkModel()
 }
 

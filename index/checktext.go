@@ -16,6 +16,12 @@ func (c *check) checkText(ctx context.Context) {
 		c.wrong("text", "text index cannot be brought up to date: "+oneLine(err), fix)
 		return
 	}
+	c.x.text.work.Lock()
+	if why := c.x.text.healed; why != "" {
+		c.wrong("text", "text index was built again: "+why, func(*repair) {})
+		c.x.text.healed = ""
+	}
+	c.x.text.work.Unlock()
 	docs := map[string]bool{}
 	err := c.x.text.read(func(w *wordIndex) error {
 		err := w.segments(func(path string) {

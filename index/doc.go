@@ -8,6 +8,7 @@
 //	store/                  Badger: the truth
 //	text/                   Bleve: derived from the store, rebuilt where it is missing
 //	models/<space>/         a copy of the files of the model that made the vectors
+//	store.seal, text.seal   there while the index is closed: what its files were like
 //
 // # Keys of the store
 //

@@ -125,8 +125,48 @@ func TestTextIndexComesBack(t *testing.T) {
 		if hits, err := y.Match(ctx, "number699", 5, nil); err != nil || len(hits) != 1 || hits[0].ID != testID(699) {
 			t.Errorf("%s: Match = %v, %v", what, hits, err)
 		}
+		problems, err := y.Check(ctx, false) // it tells once what was mended
+		if err != nil || (len(problems) == 1) != (what != "half closed") {
+			t.Errorf("%s: Check = %+v, %v", what, problems, err)
+		}
 		mustBeClean(t, y)
 		closeIndex(t, y)
+	}
+}
+
+// TestManifestComesBack loses the file without which Badger removes all of its
+// tables.
+func TestManifestComesBack(t *testing.T) {
+	ctx := context.Background()
+	x := newIndex(t)
+	put(t, x, testEntry(1), testEntry(2))
+	closeIndex(t, x)
+	manifest := filepath.Join(x.dir, "store", "MANIFEST")
+	for what, harm := range map[string]func() error{
+		"gone": func() error { return os.Remove(manifest) },
+		"cut":  func() error { return os.Truncate(manifest, 9) },
+	} {
+		if err := harm(); err != nil {
+			t.Fatal(err)
+		}
+		y, err := Open(x.dir, testOptions())
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if problems, err := y.Check(ctx, false); err != nil || len(problems) != 1 || problems[0].ID != "MANIFEST" {
+			t.Errorf("%s: Check = %+v, %v", what, problems, err)
+		}
+		if st, err := y.Stats(ctx); err != nil || st.Images != 2 {
+			t.Errorf("%s: Stats = %+v, %v", what, st, err)
+		}
+		mustBeClean(t, y)
+		closeIndex(t, y)
+	}
+	if err := errors.Join(os.Remove(manifest), os.Remove(filepath.Join(x.dir, "store.seal"))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(x.dir, testOptions()); err == nil || !strings.Contains(err.Error(), "MANIFEST is missing") {
+		t.Errorf("without a seal: Open = %v", err)
 	}
 }
 

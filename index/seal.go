@@ -45,20 +45,26 @@ func sealStore(dir string) {
 }
 
 // unsealStore puts back the files that have come to harm since the store in dir
-// was sealed, and returns an error where a table cannot be opened without harm.
-func unsealStore(dir string) error {
-	s, ok := readSeal(dir + ".seal")
-	if ok {
-		for name, want := range s.Files {
-			path := filepath.Join(dir, name)
-			if b, err := os.ReadFile(path); err == nil && string(b) == string(want.Content) {
-				continue
-			}
-			if err := writeFile(path, want.Content); err != nil {
-				return err
-			}
+// was sealed, and says which. It returns an error where a table cannot be opened
+// without harm.
+func unsealStore(dir string) (healed []string, err error) {
+	s, _ := readSeal(dir + ".seal")
+	for name, want := range s.Files {
+		path := filepath.Join(dir, name)
+		if b, err := os.ReadFile(path); err == nil && string(b) == string(want.Content) {
+			continue
 		}
+		if err := writeFile(path, want.Content); err != nil {
+			return nil, err
+		}
+		healed = append(healed, name)
 	}
+	return healed, errors.Join(checkTables(dir), mendValueLogs(dir), removeSeal(dir+".seal"))
+}
+
+// checkTables returns an error where Badger would trip over a table, or take all
+// of them for rubbish.
+func checkTables(dir string) error {
 	tables, err := filepath.Glob(filepath.Join(dir, "*.sst"))
 	if err != nil {
 		return err
@@ -71,7 +77,7 @@ func unsealStore(dir string) error {
 			return fmt.Errorf("store %s is damaged: table %s: %v: make a new index with `clipsearch ingest`", dir, filepath.Base(path), err)
 		}
 	}
-	return errors.Join(mendValueLogs(dir), removeSeal(dir+".seal"))
+	return nil
 }
 
 // mendValueLogs zeroes the number of the encryption key in every value log: there is
@@ -116,28 +122,24 @@ func checkTable(path string) error {
 	if err != nil {
 		return err
 	}
-	const most = 64 // a checksum has less
 	at := info.Size()
-	length := func(limit int64) (int64, error) {
+	for _, part := range []struct{ least, most int64 }{
+		{1, 64},          // the checksum
+		{8, info.Size()}, // the index
+	} {
 		var b [4]byte
-		if at < 4 {
-			return 0, errors.New("it is cut off")
+		if at -= int64(len(b)); at < 0 {
+			return errors.New("it is cut off")
 		}
-		at -= 4
 		if _, err := f.ReadAt(b[:], at); err != nil {
-			return 0, err
+			return err
 		}
 		n := int64(binary.BigEndian.Uint32(b[:]))
-		if at -= n; n > limit || at < 0 {
-			return 0, errors.New("its end is damaged")
+		if at -= n; n < part.least || n > part.most || at < 0 {
+			return errors.New("its end is damaged")
 		}
-		return n, nil
 	}
-	if _, err := length(most); err != nil {
-		return err
-	}
-	_, err = length(info.Size())
-	return err
+	return nil
 }
 
 // sealText seals the text index in dir.
@@ -160,14 +162,17 @@ func sealText(dir string) {
 	}
 }
 
-// unsealText returns an error wrapping errTextGone if the text index in dir has
-// come to harm since it was sealed.
+// errHarmed says that a file was changed since it was closed in good order.
+var errHarmed = errors.New("it has come to harm")
+
+// unsealText returns an error wrapping errTextGone and errHarmed if the text index
+// in dir has come to harm since it was sealed.
 func unsealText(dir string) error {
 	s, ok := readSeal(dir + ".seal")
 	for name, want := range s.Files {
 		got, err := describeFile(filepath.Join(dir, filepath.FromSlash(name)))
 		if err != nil || got.Size != want.Size || got.Sum != want.Sum {
-			return fmt.Errorf("%w: %s is damaged", errTextGone, name)
+			return fmt.Errorf("%w: %w: %s is damaged", errTextGone, errHarmed, name)
 		}
 	}
 	if !ok {

@@ -38,10 +38,11 @@ type store struct {
 	db     *badger.DB
 	dir    string
 	sizes  sizes
-	wrote  bool // something since it was opened
-	ready  bool // every file that the next write may touch has its blocks
-	mem    int  // the newest log of a memtable that has its blocks
-	values int  // the newest value log that has
+	healed []string // files that were put back when it was opened, until Check has told
+	wrote  bool     // something since it was opened
+	ready  bool     // every file that the next write may touch has its blocks
+	mem    int      // the newest log of a memtable that has its blocks
+	values int      // the newest value log that has
 }
 
 // sizes of what Badger maps and writes. It takes twice as much address space.
@@ -72,7 +73,11 @@ const inline = 8 << 10
 
 // openStore opens the store in dir, or makes one.
 func openStore(dir string, z sizes) (s *store, err error) {
-	if err := errors.Join(removeUnused(dir), unsealStore(dir)); err != nil {
+	if err := removeUnused(dir); err != nil {
+		return nil, err
+	}
+	healed, err := unsealStore(dir)
+	if err != nil {
 		return nil, err
 	}
 	o := badger.DefaultOptions(dir).
@@ -96,7 +101,7 @@ func openStore(dir string, z sizes) (s *store, err error) {
 	if err != nil {
 		return nil, openError(dir, err)
 	}
-	return &store{db: db, dir: dir, sizes: z}, nil
+	return &store{db: db, dir: dir, sizes: z, healed: healed}, nil
 }
 
 func openError(dir string, err error) error {
@@ -155,7 +160,7 @@ func (s *store) close() (err error) {
 		return fmt.Errorf("close store: %s", oneLine(err))
 	}
 	sealStore(s.dir)
-	return nil
+	return removeUnused(s.dir)
 }
 
 // canFlush reports whether Badger can write a memtable out.

@@ -36,6 +36,7 @@ type text struct {
 	work    sync.RWMutex // held for writing by whoever writes to Bleve, opens or closes it
 	words   *wordIndex   // nil until opened
 	rebuild bool         // all pictures are dirty, and R says so
+	healed  string       // why it was built again, until Check has told
 	closed  bool
 }
 
@@ -254,6 +255,9 @@ func (t *text) open() error {
 		}
 		if !errors.Is(err, errTextGone) {
 			return err
+		}
+		if errors.Is(err, errHarmed) {
+			t.healed = oneLine(err)
 		}
 	}
 	return t.restart()
