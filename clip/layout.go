@@ -1,6 +1,7 @@
 package clip
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -229,7 +230,7 @@ func (f preprocessFile) apply(p *Preprocess) error {
 		p.Interpolation = f.Interpolation
 	}
 	if f.Resample != nil {
-		p.Interpolation = map[int]string{2: "bilinear", 3: "bicubic"}[*f.Resample]
+		p.Interpolation = cmp.Or(map[int]string{2: "bilinear", 3: "bicubic"}[*f.Resample], "PIL's number "+fmt.Sprint(*f.Resample))
 	}
 	copy(p.Mean[:], f.Mean)
 	copy(p.Mean[:], f.ImageMean)
@@ -242,10 +243,10 @@ func (f preprocessFile) apply(p *Preprocess) error {
 }
 
 func (p Preprocess) known() error {
-	if p.Resize != "shortest" && p.Resize != "squash" {
+	if p.Resize != "" && p.Resize != "shortest" && p.Resize != "squash" {
 		return fmt.Errorf("resize mode %q is neither shortest nor squash: %w", p.Resize, clipsearch.ErrInvalid)
 	}
-	if p.Interpolation != "bicubic" && p.Interpolation != "bilinear" {
+	if p.Interpolation != "" && p.Interpolation != "bicubic" && p.Interpolation != "bilinear" {
 		return fmt.Errorf("interpolation %q is neither bicubic nor bilinear: %w", p.Interpolation, clipsearch.ErrInvalid)
 	}
 	if p.Std[0] == 0 || p.Std[1] == 0 || p.Std[2] == 0 {

@@ -131,7 +131,7 @@ func (m Model) valid() error {
 			return invalid("%q is no file below the model's directory", f.Name)
 		}
 	}
-	return nil
+	return m.Preprocess.known()
 }
 
 // FS returns the directory of the model.

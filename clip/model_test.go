@@ -141,7 +141,7 @@ func TestWriteModel(t *testing.T) {
 
 func TestReadModelMistakes(t *testing.T) {
 	manifest := func(change func(map[string]any)) fstest.MapFS {
-		m := map[string]any{"version": 1, "name": "x", "image": "i.onnx", "preprocess": map[string]any{"size": 32}}
+		m := map[string]any{"version": 1, "name": "x", "image": "i.onnx", "preprocess": map[string]any{"size": 32, "std": []int{1, 1, 1}}}
 		change(m)
 		data, err := json.Marshal(m)
 		if err != nil {
@@ -156,11 +156,15 @@ func TestReadModelMistakes(t *testing.T) {
 		"out of the folder":   manifest(func(m map[string]any) { m["image"] = "../i.onnx" }),
 		"file out of it":      manifest(func(m map[string]any) { m["files"] = []any{map[string]any{"name": "/etc/passwd"}} }),
 		"pictures of no size": manifest(func(m map[string]any) { m["preprocess"] = map[string]any{"size": 0} }),
+		"zero deviation":      manifest(func(m map[string]any) { m["preprocess"] = map[string]any{"size": 32} }),
 		"no JSON":             {clip.ManifestName: {Data: []byte("{")}},
 	} {
 		if _, err := clip.ReadModelFS(fsys, ""); !errors.Is(err, clipsearch.ErrInvalid) {
 			t.Errorf("%s: %v is not ErrInvalid", name, err)
 		}
+	}
+	if _, err := clip.ReadModelFS(manifest(func(map[string]any) {}), ""); err != nil {
+		t.Errorf("a good manifest: %v", err)
 	}
 	if _, err := clip.ReadModelFS(wild(), "int8"); !errors.Is(err, clipsearch.ErrInvalid) {
 		t.Errorf("int8 of a model that has fp32 alone: %v", err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"image"
 	"io"
+	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -66,7 +67,19 @@ func runEvalRetrieval(ctx context.Context, a *app, o retrievalOptions) error {
 	if a.options.json {
 		return a.printJSON(r)
 	}
-	_, err = fmt.Fprintln(a.stdout, r.Summary())
+	return printReport(a.stdout, r)
+}
+
+func printReport(w io.Writer, r eval.Report) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "%s\ttext→image\timage→text\n", r.Title())
+	for _, row := range r.Table() {
+		fmt.Fprintf(t, "%s\t%s\t%s\n", row.Name, row.TextToImage, row.ImageToText)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(w, r.Summary())
 	return err
 }
 
