@@ -32,9 +32,9 @@
 //   - The store alone is the truth. p/, n, x/ and text/ follow from m/ and are made
 //     again by Check; vectors and thumbnails follow from the pictures alone.
 //   - A batch is one transaction, written through to the disk before Put returns.
-//     One that is too large for a transaction (2 MB of keys, records and vectors,
-//     or 4 MB of thumbnails) is several, each of whole pictures; a smaller one
-//     either is there after a crash or is not.
+//     One that is too large for a transaction (1 MB of keys, records and vectors on
+//     a small disk, 2 MB on others, or 4 MB of thumbnails) is several, each of whole
+//     pictures; a smaller one either is there after a crash or is not.
 //   - x/<id> is set by the transaction that changes what is searchable in a picture
 //     and removed after Bleve has it on disk, so a crash between the two is healed
 //     by the next Open.

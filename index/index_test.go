@@ -3,7 +3,6 @@ package index
 import (
 	"context"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -49,11 +48,7 @@ func TestPutAndReopen(t *testing.T) {
 		}
 	}
 	check(x)
-	start := time.Now()
 	closeIndex(t, x)
-	t.Logf("close: %v", time.Since(start))
-	start = time.Now()
 	x = open(t, x.dir)
-	t.Logf("open: %v", time.Since(start))
 	check(x)
 }
