@@ -62,29 +62,37 @@ func (o *embedOptions) register(cmd *cobra.Command) {
 }
 
 func runEmbedImage(ctx context.Context, a *app, o embedOptions, args []string) error {
-	enc, err := a.encoder()
-	if err != nil {
-		return err
-	}
 	if o.pixels != "" {
-		if len(args) > 0 {
-			return mistake("give either pictures or --pixels, not both")
-		}
-		x, err := readNPY(o.pixels, npy.ReadFloat32)
-		if err != nil {
-			return err
-		}
-		if len(x.Shape) != 4 {
-			return mistake("%s has the shape %v, not [N,3,H,W]", o.pixels, x.Shape)
-		}
-		rows, err := enc.RawPixels(ctx, x.Data, x.Shape[0])
-		return o.finish(a, enc, rows, err)
+		return runEmbedPixels(ctx, a, o, args)
 	}
 	paths, err := a.argsOrLines(args, "PATH")
 	if err != nil {
 		return err
 	}
+	enc, err := a.encoder()
+	if err != nil {
+		return err
+	}
 	rows, err := embedPaths(ctx, enc, paths)
+	return o.finish(a, enc, rows, err)
+}
+
+func runEmbedPixels(ctx context.Context, a *app, o embedOptions, args []string) error {
+	if len(args) > 0 {
+		return mistake("give either pictures or --pixels, not both")
+	}
+	x, err := readNPY(o.pixels, npy.ReadFloat32)
+	if err != nil {
+		return err
+	}
+	if len(x.Shape) != 4 {
+		return mistake("%s has the shape %v, not [N,3,H,W]", o.pixels, x.Shape)
+	}
+	enc, err := a.encoder()
+	if err != nil {
+		return err
+	}
+	rows, err := enc.RawPixels(ctx, x.Data, x.Shape[0])
 	return o.finish(a, enc, rows, err)
 }
 
@@ -112,35 +120,43 @@ func embedPaths(ctx context.Context, enc *embed.Encoder, paths []string) ([][]fl
 }
 
 func runEmbedText(ctx context.Context, a *app, o embedOptions, args []string) error {
-	enc, err := a.encoder()
-	if err != nil {
-		return err
-	}
-	if o.ids != "" {
-		if len(args) > 0 {
-			return mistake("give either texts or --ids, not both")
-		}
-		ids, err := readRows(o.ids)
-		if err != nil {
-			return err
-		}
-		var mask [][]int64
-		if o.mask != "" {
-			if mask, err = readRows(o.mask); err != nil {
-				return err
-			}
-			if len(mask) != len(ids) || len(ids) > 0 && len(mask[0]) != len(ids[0]) {
-				return mistake("%s and %s differ in shape", o.ids, o.mask)
-			}
-		}
-		rows, err := enc.RawIDs(ctx, ids, mask)
-		return o.finish(a, enc, rows, err)
+	if o.ids != "" || o.mask != "" {
+		return runEmbedIDs(ctx, a, o, args)
 	}
 	texts, err := a.argsOrLines(args, "TEXT")
 	if err != nil {
 		return err
 	}
+	enc, err := a.encoder()
+	if err != nil {
+		return err
+	}
 	rows, err := enc.RawTexts(ctx, texts)
+	return o.finish(a, enc, rows, err)
+}
+
+func runEmbedIDs(ctx context.Context, a *app, o embedOptions, args []string) error {
+	if len(args) > 0 || o.ids == "" {
+		return mistake("give either texts, or --ids and if need be --mask")
+	}
+	ids, err := readRows(o.ids)
+	if err != nil {
+		return err
+	}
+	var mask [][]int64
+	if o.mask != "" {
+		if mask, err = readRows(o.mask); err != nil {
+			return err
+		}
+		if len(mask) != len(ids) || len(mask[0]) != len(ids[0]) {
+			return mistake("%s and %s differ in shape", o.ids, o.mask)
+		}
+	}
+	enc, err := a.encoder()
+	if err != nil {
+		return err
+	}
+	rows, err := enc.RawIDs(ctx, ids, mask)
 	return o.finish(a, enc, rows, err)
 }
 
@@ -187,6 +203,9 @@ func readRows(name string) ([][]int64, error) {
 	}
 	if len(x.Shape) != 2 {
 		return nil, mistake("%s has the shape %v, not [N,L]", name, x.Shape)
+	}
+	if x.Shape[0] == 0 || x.Shape[1] == 0 {
+		return nil, mistake("%s holds no rows", name)
 	}
 	rows := make([][]int64, x.Shape[0])
 	for i := range rows {
