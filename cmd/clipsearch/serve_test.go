@@ -6,11 +6,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"image/color"
+	"image/png"
 	"io"
 	"mime/multipart"
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -88,10 +91,64 @@ func TestServe(t *testing.T) {
 	if page := get(t, base+"/search?q=a+cat", "Accept", "text/html"); !strings.Contains(page, `name="q"`) || !strings.Contains(page, "<img") {
 		t.Errorf("the page has no field q or no picture: %.300s", page)
 	}
+	testBrowser(t, base)
 	stop()
 	if code := <-ended; code != exitDone {
 		t.Errorf("serve ends with %d", code)
 	}
+}
+
+// testBrowser has a real browser draw the page, where there is one, and looks at
+// what became of it: the hits are there, their pictures have loaded, and the
+// console holds no complaint.
+func testBrowser(t *testing.T, base string) {
+	t.Helper()
+	browser, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Log("the page is not tried in a browser: chromium is not installed")
+		return
+	}
+	shot := filepath.Join(t.TempDir(), "page.png")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir="+t.TempDir(),
+		"--window-size=1280,800", "--virtual-time-budget=5000", "--enable-logging=stderr", "--screenshot="+shot, "--dump-dom", base+"/search?q=a+cat")
+	var console bytes.Buffer
+	cmd.Stderr = &console
+	dom, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("chromium: %v: %.500s", err, console.String())
+	}
+	if n := strings.Count(string(dom), `alt="`); n != 5 {
+		t.Errorf("the page in a browser has %d pictures, not 5", n)
+	}
+	if strings.Contains(console.String(), "CONSOLE") {
+		t.Errorf("the browser complains: %.500s", console.String())
+	}
+	if colours := coloursOf(t, shot); colours < 1000 {
+		t.Errorf("the page has %d colours: its photographs have not loaded", colours)
+	}
+}
+
+func coloursOf(t *testing.T, name string) int {
+	t.Helper()
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	img, err := png.Decode(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[color.Color]bool{}
+	for y := range img.Bounds().Dy() {
+		for x := range img.Bounds().Dx() {
+			seen[img.At(x, y)] = true
+		}
+	}
+	return len(seen)
 }
 
 func copyPhotos(t *testing.T, dir string, names ...string) {
