@@ -1,62 +1,85 @@
 package ort
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
-
-	"google.golang.org/protobuf/encoding/protowire"
+	"strings"
 )
 
 // Graph is what a model file says of itself, read from its protobuf without
-// building a session. Weights are skipped, not copied.
+// building a session.
 type Graph struct {
 	Inputs, Outputs []Port
-	// DynamicQuantized graphs take their quantization scales from the whole
-	// batch: a result depends on what shares it.
+	// DynamicQuantized graphs take quantization scales from the whole batch: a
+	// result depends on what shares it.
 	DynamicQuantized bool
+	// ExternalData names the files beside the model that hold weights of it, as
+	// the model has them, each once and sorted.
+	ExternalData []string
+	Producer     string // name and version of the program that wrote the file
+	Opset        int    // of ONNX's own operators; 0 if the file does not tell
 }
 
 // Port is an input or output of a graph.
 type Port struct {
 	Name  string
-	Type  string  // "float32", "uint8", "int32", "int64", or "type N" by ONNX's number
+	Type  string  // "float32", "uint8", "int32", "int64", another type's name, or "" if the file does not tell
 	Shape []int64 // -1 where a dimension is free
 }
 
 func (p Port) String() string { return fmt.Sprintf("%s %s%v", p.Name, p.Type, p.Shape) }
 
-// maxGraph bounds what InspectFile reads. Larger models keep their weights in
-// external data: protobuf itself ends at 2 GiB.
-const maxGraph = 2 << 30
-
-// InspectFile reads the graph of an .onnx file.
+// InspectFile reads the graph of an .onnx file. It skips the weights, so its cost
+// does not grow with them.
 func InspectFile(path string) (Graph, error) {
-	st, err := os.Stat(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return Graph{}, err
 	}
-	if !st.Mode().IsRegular() || st.Size() > maxGraph {
-		return Graph{}, fmt.Errorf("%s is no ONNX file", path)
-	}
-	model, err := os.ReadFile(path)
+	defer f.Close()
+	st, err := f.Stat()
 	if err != nil {
 		return Graph{}, err
 	}
-	return Inspect(model)
+	if !st.Mode().IsRegular() {
+		return Graph{}, fmt.Errorf("%s is no file, let alone an ONNX model", path)
+	}
+	return inspect(f, st.Size())
 }
 
-// Inspect reads the graph of a model. The numbers are those of onnx.proto3.
+// Inspect reads the graph of a model that is in memory.
 func Inspect(model []byte) (Graph, error) {
-	var g Graph
+	return inspect(bytes.NewReader(model), int64(len(model)))
+}
+
+func inspect(r io.ReaderAt, size int64) (Graph, error) {
+	g := grapher{skimmer: skimmer{r: r}}
 	var found bool
-	err := eachField(model, func(f field) error {
-		if f.number != 7 { // ModelProto.graph
-			return nil
+	var version string
+	err := g.each(span{0, size}, func(f field) (err error) {
+		switch f.number { // ModelProto; these numbers and those below are of onnx.proto3
+		case 2:
+			g.Producer, err = g.text(f.body)
+		case 3:
+			version, err = g.text(f.body)
+		case 7:
+			found = true
+			err = g.graph(f.body)
+		case 8:
+			err = g.opset(f.body)
+		case 25: // functions
+			err = g.each(f.body, func(f field) error {
+				if f.number == 7 {
+					return g.node(f.body, 1)
+				}
+				return nil
+			})
 		}
-		found = true
-		return g.read(f.bytes)
+		return err
 	})
 	if err != nil {
 		return Graph{}, fmt.Errorf("this is no ONNX model: %w", err)
@@ -64,29 +87,34 @@ func Inspect(model []byte) (Graph, error) {
 	if !found || len(g.Outputs) == 0 {
 		return Graph{}, errors.New("this is no ONNX model: it holds no graph")
 	}
-	return g, nil
+	g.Producer = strings.TrimSpace(g.Producer + " " + version)
+	slices.Sort(g.ExternalData)
+	g.ExternalData = slices.Compact(g.ExternalData)
+	return g.Graph, nil
 }
 
-func (g *Graph) read(graph []byte) error {
+// grapher fills in a Graph.
+type grapher struct {
+	skimmer
+	Graph
+}
+
+// maxDepth bounds graphs within the nodes of graphs; real ones have two or three.
+const maxDepth = 16
+
+// graph reads the model's GraphProto.
+func (g *grapher) graph(m span) error {
 	weights := map[string]bool{}
-	err := eachField(graph, func(f field) error {
+	err := g.each(m, func(f field) error {
 		switch f.number {
-		case 1: // node
-			return eachField(f.bytes, func(n field) error {
-				if n.number == 4 && string(n.bytes) == "DynamicQuantizeLinear" { // op_type
-					g.DynamicQuantized = true
-				}
-				return nil
-			})
-		case 5: // initializer
-			return eachField(f.bytes, func(t field) error {
-				if t.number == 8 { // name
-					weights[string(t.bytes)] = true
-				}
-				return nil
-			})
-		case 11, 12: // input, output
-			p, err := readPort(f.bytes)
+		case 1:
+			return g.node(f.body, 1)
+		case 5:
+			name, err := g.weight(f.body)
+			weights[name] = true
+			return err
+		case 11, 12:
+			p, err := g.port(f.body)
 			if f.number == 11 {
 				g.Inputs = append(g.Inputs, p)
 			} else {
@@ -100,91 +128,150 @@ func (g *Graph) read(graph []byte) error {
 	return err
 }
 
-// readPort reads a ValueInfoProto.
-func readPort(b []byte) (Port, error) {
-	var p Port
-	err := eachField(b, func(f field) error {
+// inner reads a GraphProto within a node.
+func (g *grapher) inner(m span, depth int) error {
+	if depth > maxDepth {
+		return fmt.Errorf("graphs are nested more than %d deep", maxDepth)
+	}
+	return g.each(m, func(f field) error {
 		switch f.number {
 		case 1:
-			p.Name = string(f.bytes)
-		case 2: // TypeProto
-			return eachField(f.bytes, func(f field) error {
-				if f.number != 1 { // tensor_type
-					return nil
+			return g.node(f.body, depth)
+		case 5:
+			_, err := g.weight(f.body)
+			return err
+		}
+		return nil
+	})
+}
+
+// node reads a NodeProto, and the graphs and weights in its attributes.
+func (g *grapher) node(m span, depth int) error {
+	return g.each(m, func(f field) error {
+		switch f.number {
+		case 4:
+			op, err := g.text(f.body)
+			// …Linear, …MatMul and …LSTM: all take the scale of what they are given.
+			g.DynamicQuantized = g.DynamicQuantized || strings.HasPrefix(op, "DynamicQuantize")
+			return err
+		case 5:
+			return g.each(f.body, func(f field) error { // AttributeProto
+				switch f.number {
+				case 5, 10: // tensors
+					_, err := g.weight(f.body)
+					return err
+				case 6, 11: // graphs
+					return g.inner(f.body, depth+1)
 				}
-				return eachField(f.bytes, p.readTensor)
+				return nil
 			})
 		}
 		return nil
 	})
+}
+
+// weight reads the name of a TensorProto and the file that it may lie in.
+func (g *grapher) weight(m span) (name string, err error) {
+	err = g.each(m, func(f field) (err error) {
+		switch f.number {
+		case 8:
+			name, err = g.text(f.body)
+		case 13: // external_data
+			var key, value string
+			key, value, err = g.entry(f.body)
+			if key == "location" {
+				g.ExternalData = append(g.ExternalData, value)
+			}
+		}
+		return err
+	})
+	return name, err
+}
+
+// entry reads a StringStringEntryProto.
+func (g *grapher) entry(m span) (key, value string, err error) {
+	err = g.each(m, func(f field) (err error) {
+		switch f.number {
+		case 1:
+			key, err = g.text(f.body)
+		case 2:
+			value, err = g.text(f.body)
+		}
+		return err
+	})
+	return key, value, err
+}
+
+// opset reads an OperatorSetIdProto.
+func (g *grapher) opset(m span) error {
+	var domain string
+	var version uint64
+	err := g.each(m, func(f field) (err error) {
+		switch f.number {
+		case 1:
+			domain, err = g.text(f.body)
+		case 2:
+			version = f.value
+		}
+		return err
+	})
+	if domain == "" || domain == "ai.onnx" {
+		g.Opset = int(version)
+	}
+	return err
+}
+
+// port reads a ValueInfoProto.
+func (g *grapher) port(m span) (Port, error) {
+	var p Port
+	err := g.each(m, func(f field) (err error) {
+		switch f.number {
+		case 1:
+			p.Name, err = g.text(f.body)
+		case 2:
+			err = g.each(f.body, func(f field) error { // TypeProto
+				if f.number == 1 {
+					return g.tensorType(&p, f.body)
+				}
+				p.Type = "no tensor"
+				return nil
+			})
+		}
+		return err
+	})
 	return p, err
 }
 
-func (p *Port) readTensor(f field) error {
-	switch f.number {
-	case 1: // elem_type
-		p.Type = elementType(f.value)
-	case 2: // TensorShapeProto
-		return eachField(f.bytes, func(dim field) error {
-			n := int64(-1)
-			err := eachField(dim.bytes, func(f field) error {
-				if f.number == 1 && int64(f.value) > 0 { // dim_value
-					n = int64(f.value)
-				}
-				return nil
+func (g *grapher) tensorType(p *Port, m span) error {
+	return g.each(m, func(f field) error {
+		switch f.number {
+		case 1:
+			p.Type = elementType(f.value)
+		case 2: // TensorShapeProto
+			return g.each(f.body, func(dim field) error {
+				n := int64(-1)
+				err := g.each(dim.body, func(f field) error {
+					if f.number == 1 && int64(f.value) > 0 { // dim_value; a free dimension has a name instead
+						n = int64(f.value)
+					}
+					return nil
+				})
+				p.Shape = append(p.Shape, n)
+				return err
 			})
-			p.Shape = append(p.Shape, n)
-			return err
-		})
-	}
-	return nil
+		}
+		return nil
+	})
 }
 
+// elementType names a TensorProto.DataType.
 func elementType(n uint64) string {
-	switch n {
-	case 1:
-		return "float32"
-	case 2:
-		return "uint8"
-	case 6:
-		return "int32"
-	case 7:
-		return "int64"
+	names := [...]string{1: "float32", "uint8", "int8", "uint16", "int16", "int32", "int64", "string", "bool", "float16", "float64", "uint32", "uint64", 16: "bfloat16"}
+	if n < uint64(len(names)) && names[n] != "" {
+		return names[n]
+	}
+	if n == 0 {
+		return ""
 	}
 	return fmt.Sprintf("type %d", n)
-}
-
-// field is one field of a protobuf message: bytes, or else a number.
-type field struct {
-	number protowire.Number
-	bytes  []byte
-	value  uint64
-}
-
-// eachField calls f for the fields of a message, in their order.
-func eachField(b []byte, f func(field) error) error {
-	for len(b) > 0 {
-		number, kind, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return protowire.ParseError(n)
-		}
-		b = b[n:]
-		one := field{number: number}
-		switch kind {
-		case protowire.BytesType:
-			one.bytes, n = protowire.ConsumeBytes(b)
-		case protowire.VarintType:
-			one.value, n = protowire.ConsumeVarint(b)
-		default:
-			n = protowire.ConsumeFieldValue(number, kind, b)
-		}
-		if n < 0 {
-			return protowire.ParseError(n)
-		}
-		if err := f(one); err != nil {
-			return err
-		}
-		b = b[n:]
-	}
-	return nil
 }

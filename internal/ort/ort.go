@@ -6,8 +6,14 @@
 package ort
 
 import (
+	"debug/elf"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 
 	onnx "github.com/yalue/onnxruntime_go"
@@ -23,7 +29,8 @@ var environment struct {
 
 // Init loads the library at path and starts ONNX Runtime, once a process; a
 // second path is an error. Telemetry is off: the library must not write to the
-// user's home, let alone send anything.
+// user's home, let alone send anything. Errors are returned, not logged beside it. Nor does it log: what went wrong is in
+// the errors.
 func Init(path string) error {
 	environment.Lock()
 	defer environment.Unlock()
@@ -34,9 +41,15 @@ func Init(path string) error {
 	default:
 		return fmt.Errorf("load %s: this process has loaded %s: %w", path, environment.path, ErrLibrary)
 	}
+	if err := checkLibrary(path); err != nil {
+		if pe, ok := errors.AsType[*fs.PathError](err); ok {
+			err = pe.Err // the path is said already
+		}
+		return libraryError(path, err.Error())
+	}
 	onnx.SetSharedLibraryPath(path)
-	if err := onnx.InitializeEnvironment(onnx.WithLogLevelError()); err != nil {
-		return fmt.Errorf("load %s: %v: %w: install it with `clipsearch runtime install`", path, err, ErrLibrary)
+	if err := onnx.InitializeEnvironment(onnx.WithLogLevelFatal()); err != nil {
+		return libraryError(path, loaderSays(path, err))
 	}
 	if err := onnx.DisableTelemetry(); err != nil {
 		return fmt.Errorf("turn off the telemetry of %s: %w", path, err)
@@ -44,6 +57,60 @@ func Init(path string) error {
 	environment.path = path
 	return nil
 }
+
+func libraryError(path, why string) error {
+	return fmt.Errorf("load %s: %s: %w: install it with `clipsearch runtime install`", path, why, ErrLibrary)
+}
+
+// checkLibrary refuses what a loader would rather die of than refuse: an ELF file
+// that was cut off is mapped beyond its end, and the process gets a SIGBUS. What
+// is not ELF, and a bare name, is left to the loader.
+func checkLibrary(path string) error {
+	if filepath.Base(path) == path {
+		return nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	magic := make([]byte, len(elf.ELFMAG))
+	if n, _ := io.ReadFull(f, magic); string(magic[:n]) != elf.ELFMAG {
+		return nil
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	lib, err := elf.NewFile(f) // its section headers are the last thing in the file
+	if err != nil {
+		return errors.New("the file is cut off or damaged")
+	}
+	for _, p := range lib.Progs {
+		if p.Type == elf.PT_LOAD && p.Off+p.Filesz > uint64(st.Size()) {
+			return errors.New("the file is cut off")
+		}
+	}
+	return nil
+}
+
+// loaderSays is the part of the binding's error that a user can act on.
+func loaderSays(path string, err error) string {
+	says := err.Error()
+	switch {
+	case strings.Contains(says, "ORT API base"):
+		return "its version is older than this program needs"
+	case strings.Contains(says, "OrtGetApiBase"):
+		return "it is another library, not ONNX Runtime"
+	}
+	if _, after, ok := strings.Cut(says, fmt.Sprintf("%q: ", path)); ok {
+		says = strings.TrimPrefix(after, path+": ")
+	}
+	return oneLine(says)
+}
+
+// oneLine joins the lines of the runtime's messages.
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // Version returns the version of the library that is loaded, or "".
 func Version() string {

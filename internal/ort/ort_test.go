@@ -2,7 +2,9 @@ package ort_test
 
 import (
 	"errors"
+	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -15,7 +17,13 @@ import (
 	"github.com/clipsearch/clipsearch/runtime"
 )
 
-func start(t *testing.T) string {
+// The built-in model's towers.
+const (
+	image = "../../embed/builtin/model/visual.int8.onnx"
+	text  = "../../embed/builtin/model/textual.int8.onnx"
+)
+
+func start(t testing.TB) string {
 	t.Helper()
 	lib, err := runtime.Find(runtime.Options{Env: os.Getenv("ONNXRUNTIME_LIB"), Cache: filepath.Join(xdg.CacheHome, "clipsearch")})
 	if err != nil {
@@ -27,48 +35,23 @@ func start(t *testing.T) string {
 	return lib.Path
 }
 
-func TestInspect(t *testing.T) {
-	free := func(d ...int64) []int64 { return d }
-	for _, tt := range []struct {
-		file string
-		want ort.Graph
-	}{
-		{"tiny.onnx", ort.Graph{
-			Inputs:  []ort.Port{{Name: "x", Type: "float32", Shape: free(-1, 3)}, {Name: "ids", Type: "int64", Shape: free(-1, 1)}},
-			Outputs: []ort.Port{{Name: "y", Type: "float32", Shape: free(-1, 2)}},
-		}},
-		{"bytes.onnx", ort.Graph{
-			Inputs:           []ort.Port{{Name: "x", Type: "float32", Shape: free(-1, 3)}},
-			Outputs:          []ort.Port{{Name: "q", Type: "uint8", Shape: free(-1, 3)}},
-			DynamicQuantized: true,
-		}},
-	} {
-		got, err := ort.InspectFile(filepath.Join("testdata", tt.file))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(tt.want, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", tt.file, diff)
-		}
+// session opens a model that may be missing.
+func session(t testing.TB, path, in, out string, o ort.Options) *ort.Session {
+	t.Helper()
+	start(t)
+	s, err := ort.OpenFile(path, []string{in}, []string{out}, o)
+	if os.IsNotExist(err) {
+		t.Skipf("%s is not there", path)
 	}
-	for name, model := range map[string]string{"empty": "", "words": "this is no model", "a message without a graph": "\x08\x08"} {
-		if g, err := ort.Inspect([]byte(model)); err == nil {
-			t.Errorf("%s: Inspect = %+v, no error", name, g)
-		}
-	}
-}
-
-func FuzzInspect(f *testing.F) {
-	model, err := os.ReadFile("testdata/tiny.onnx")
 	if err != nil {
-		f.Fatal(err)
+		t.Fatal(err)
 	}
-	f.Add(model)
-	f.Fuzz(func(t *testing.T, model []byte) {
-		if g, err := ort.Inspect(model); err == nil && len(g.Outputs) == 0 {
-			t.Error("a graph without outputs, and no error")
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
 		}
 	})
+	return s
 }
 
 func TestRun(t *testing.T) {
@@ -83,7 +66,8 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer memory.Close()
-	file, err := ort.OpenFile("testdata/tiny.onnx", in, out, ort.Options{})
+	clear(model) // Open does not keep it
+	file, err := ort.OpenFile("testdata/tiny.onnx", in, out, ort.Options{Once: true, ExactInt8: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,18 +89,24 @@ func TestRun(t *testing.T) {
 }
 
 func TestBytes(t *testing.T) {
-	start(t)
-	s, err := ort.OpenFile("testdata/bytes.onnx", []string{"x"}, []string{"q"}, ort.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	got, err := s.Run(ort.Tensor{Shape: []int64{1, 3}, F32: []float32{0, 1, 2}})
-	if err != nil || len(got) != 1 || len(got[0].U8) != 3 || got[0].U8[2] != 255 {
-		t.Errorf("Run = %+v, %v", got, err)
+	s := session(t, "testdata/bytes.onnx", "x", "q", ort.Options{})
+	got, err := s.Run(ort.Tensor{Shape: []int64{1, 3}, F32: []float32{0, 1, 4}})
+	want := []ort.Tensor{{Shape: []int64{1, 3}, U8: []uint8{0, 64, 255}}}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("Run: %v (-want +got):\n%s", err, diff)
 	}
 }
 
+func TestExternalData(t *testing.T) {
+	s := session(t, "testdata/external.onnx", "x", "y", ort.Options{})
+	got, err := s.Run(ort.Tensor{Shape: []int64{1, 3}, F32: []float32{1, 1, 0}})
+	want := []ort.Tensor{{Shape: []int64{1, 2}, F32: []float32{4, 6}}}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("Run: %v (-want +got):\n%s", err, diff)
+	}
+}
+
+// TestMistakes: what is wrong is an error of one line.
 func TestMistakes(t *testing.T) {
 	start(t)
 	s, err := ort.OpenFile("testdata/tiny.onnx", []string{"x", "ids"}, []string{"y"}, ort.Options{})
@@ -125,16 +115,50 @@ func TestMistakes(t *testing.T) {
 	}
 	defer s.Close()
 	x := ort.Tensor{Shape: []int64{1, 3}, F32: []float32{1, 2, 3}}
+	one := ort.Tensor{Shape: []int64{1, 1}, I64: []int64{1}}
 	for name, in := range map[string][]ort.Tensor{
-		"too few":         {x},
-		"another type":    {x, {Shape: []int64{1, 1}, F32: []float32{1}}},
-		"no elements":     {x, {Shape: []int64{1, 1}}},
-		"shape too large": {x, {Shape: []int64{2, 1}, I64: []int64{1}}},
-		"zero dimension":  {x, {Shape: []int64{0, 1}, I64: []int64{}}},
-		"wrong width":     {{Shape: []int64{1, 2}, F32: []float32{1, 2}}, {Shape: []int64{1, 1}, I64: []int64{1}}},
+		"too few":          {x},
+		"another type":     {x, {Shape: []int64{1, 1}, F32: []float32{1}}},
+		"no elements":      {x, {Shape: []int64{1, 1}}},
+		"shape too large":  {x, {Shape: []int64{2, 1}, I64: []int64{1}}},
+		"shape too small":  {x, {Shape: []int64{1, 1}, I64: []int64{1, 2}}},
+		"shape overflows":  {x, {Shape: []int64{math.MaxInt64, math.MaxInt64}, I64: []int64{1}}},
+		"negative shape":   {x, {Shape: []int64{-1, -1}, I64: []int64{1}}},
+		"no shape":         {x, {I64: []int64{1}}},
+		"zero dimension":   {x, {Shape: []int64{0, 1}, I64: []int64{}}},
+		"wrong width":      {{Shape: []int64{1, 2}, F32: []float32{1, 2}}, one},
+		"rows that differ": {{Shape: []int64{2, 3}, F32: make([]float32, 6)}, {Shape: []int64{3, 1}, I64: []int64{1, 2, 3}}},
 	} {
-		if out, err := s.Run(in...); err == nil {
-			t.Errorf("%s: Run = %v, no error", name, out)
+		if out, err := s.Run(in...); err == nil || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: Run = %v, %v, want an error of one line", name, out, err)
+		}
+	}
+	if err := errors.Join(s.Close(), s.Close()); err != nil {
+		t.Errorf("Close twice: %v", err)
+	}
+	if _, err := s.Run(x, one); err == nil {
+		t.Error("Run after Close: no error")
+	}
+}
+
+func TestOpenMistakes(t *testing.T) {
+	start(t)
+	for _, tt := range []struct {
+		file    string
+		in, out []string
+		says    string
+	}{
+		{"tiny.onnx", []string{"x", "pixels"}, []string{"y"}, "no input pixels: it has [x float32[-1 3] ids int64[-1 1]]"},
+		{"tiny.onnx", []string{"x", "ids"}, []string{"z"}, "no output z"},
+		{"tiny.onnx", nil, []string{"y"}, "no input is named"},
+		{"half.onnx", []string{"x"}, []string{"y"}, "the output y is of float16"},
+		{"half.onnx", []string{"h"}, []string{"z"}, "the input h is of float16"},
+		{"nested.onnx", []string{"flag", "x"}, []string{"y"}, "the input flag is of bool"},
+		{"make.py", []string{"x"}, []string{"y"}, "this is no ONNX model"},
+	} {
+		_, err := ort.OpenFile(filepath.Join("testdata", tt.file), tt.in, tt.out, ort.Options{})
+		if err == nil || !strings.Contains(err.Error(), tt.says) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("OpenFile(%s, %v, %v) = %v, want one line with %q", tt.file, tt.in, tt.out, err, tt.says)
 		}
 	}
 	if _, err := ort.OpenFile("testdata/none.onnx", []string{"x"}, []string{"y"}, ort.Options{}); !errors.Is(err, os.ErrNotExist) {
@@ -143,6 +167,33 @@ func TestMistakes(t *testing.T) {
 	if _, err := ort.Open([]byte("no model"), []string{"x"}, []string{"y"}, ort.Options{}); err == nil {
 		t.Error("Open of words: no error")
 	}
+	model, err := os.ReadFile("testdata/tiny.onnx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	model = []byte(strings.Replace(string(model), "MatMul", "MatMal", 1))
+	if _, err := ort.Open(model, []string{"x", "ids"}, []string{"y"}, ort.Options{}); err == nil || strings.Contains(err.Error(), "\n") {
+		t.Errorf("Open of a graph with an unknown operator: %v, want an error of one line", err)
+	}
+}
+
+// TestCloseDuringRun: Close waits; runs that come later are refused.
+func TestCloseDuringRun(t *testing.T) {
+	s := session(t, "testdata/bytes.onnx", "x", "q", ort.Options{})
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for {
+				if _, err := s.Run(ort.Tensor{Shape: []int64{1, 3}, F32: []float32{0, 1, 2}}); err != nil {
+					return
+				}
+			}
+		})
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	wg.Wait()
 }
 
 func TestInitTwice(t *testing.T) {
@@ -152,5 +203,45 @@ func TestInitTwice(t *testing.T) {
 	}
 	if err := ort.Init("another"); !errors.Is(err, ort.ErrLibrary) || !strings.Contains(err.Error(), path) {
 		t.Errorf("another library: %v", err)
+	}
+}
+
+// TestWrongLibrary runs itself with files that are not the library: each is an
+// error of one line that names the command, and none ends the process.
+func TestWrongLibrary(t *testing.T) {
+	if path := os.Getenv("ORT_TEST_LIBRARY"); path != "" {
+		err := ort.Init(path)
+		if !errors.Is(err, ort.ErrLibrary) || !strings.Contains(err.Error(), "clipsearch runtime install") || strings.Contains(err.Error(), "\n") {
+			t.Fatalf("Init(%s) = %v", path, err)
+		}
+		t.Log(err)
+		return
+	}
+	good, err := os.ReadFile(start(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, data := range map[string][]byte{
+		"missing": nil, "empty": {}, "words": []byte("this is no library, but a rather long line of words that says so\n"),
+		"header": good[:64], "tables": good[:3000], "cut": good[:len(good)*2/3], "almost": good[:len(good)-1],
+	} {
+		path := filepath.Join(dir, name+".so")
+		if data != nil {
+			if err := os.WriteFile(path, data, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cmd := exec.Command(exe, "-test.run", "^TestWrongLibrary$", "-test.v")
+		cmd.Env = append(os.Environ(), "ORT_TEST_LIBRARY="+path)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%.600s", name, err, out)
+		} else {
+			t.Logf("%s", out)
+		}
 	}
 }

@@ -3,7 +3,9 @@ package ort
 import (
 	"errors"
 	"fmt"
-	"os"
+	"runtime"
+	"slices"
+	"sync"
 
 	onnx "github.com/yalue/onnxruntime_go"
 )
@@ -15,38 +17,51 @@ type Options struct {
 	// They cost a third of the speed there, and nothing elsewhere.
 	ExactInt8 bool
 	// Once is for a session that is run once or twice: weights are not rearranged
-	// for the kernels, which halves the time to load and costs a third a run.
+	// for the kernels, which makes it quicker to load and slower to run.
 	Once bool
 }
 
-// Session is a loaded graph. Run may be called from several goroutines.
+// Session is a loaded graph. Its methods may be called from several goroutines.
 type Session struct {
-	session *onnx.DynamicAdvancedSession
 	inputs  []string
 	outputs int
+
+	mu      sync.RWMutex // Run reads, Close writes
+	session *onnx.DynamicAdvancedSession
 }
 
-// Open loads a graph from memory. in and out name the inputs that Run is given
-// and the outputs that it returns, in their order.
+// errClosed is what Run says after Close.
+var errClosed = errors.New("the session is closed")
+
+// Open loads a graph from memory, which it does not keep. in and out name the
+// inputs that Run is given and the outputs that it returns, in their order.
 func Open(model []byte, in, out []string, o Options) (*Session, error) {
-	return open(in, out, o, func(so *onnx.SessionOptions) (*onnx.DynamicAdvancedSession, error) {
+	g, err := Inspect(model)
+	if err != nil {
+		return nil, err
+	}
+	return open(g, in, out, o, func(so *onnx.SessionOptions) (*onnx.DynamicAdvancedSession, error) {
 		return onnx.NewDynamicAdvancedSessionWithONNXData(model, in, out, so)
 	})
 }
 
 // OpenFile loads a graph from a file, and its external data from beside it.
 func OpenFile(path string, in, out []string, o Options) (*Session, error) {
-	if _, err := os.Stat(path); err != nil {
+	g, err := InspectFile(path)
+	if err != nil {
 		return nil, err
 	}
-	return open(in, out, o, func(so *onnx.SessionOptions) (*onnx.DynamicAdvancedSession, error) {
+	return open(g, in, out, o, func(so *onnx.SessionOptions) (*onnx.DynamicAdvancedSession, error) {
 		return onnx.NewDynamicAdvancedSession(path, in, out, so)
 	})
 }
 
-func open(in, out []string, o Options, load func(*onnx.SessionOptions) (*onnx.DynamicAdvancedSession, error)) (*Session, error) {
+func open(g Graph, in, out []string, o Options, load func(*onnx.SessionOptions) (*onnx.DynamicAdvancedSession, error)) (*Session, error) {
 	if Version() == "" {
 		return nil, fmt.Errorf("%w: Init was not called", ErrLibrary)
+	}
+	if err := errors.Join(runnable("input", g.Inputs, in), runnable("output", g.Outputs, out)); err != nil {
+		return nil, errors.New(oneLine(err.Error()))
 	}
 	so, err := sessionOptions(o)
 	if err != nil {
@@ -55,11 +70,34 @@ func open(in, out []string, o Options, load func(*onnx.SessionOptions) (*onnx.Dy
 	defer so.Destroy()
 	s, err := load(so)
 	if err != nil {
-		return nil, err
+		return nil, errors.New(oneLine(err.Error()))
 	}
 	return &Session{session: s, inputs: in, outputs: len(out)}, nil
 }
 
+// runnable says why Run could not be given, or give, the named ports. Types that
+// the graph does not tell are left to the run.
+func runnable(kind string, ports []Port, names []string) error {
+	if len(names) == 0 {
+		return fmt.Errorf("no %s is named: the graph has %v", kind, ports)
+	}
+	for _, name := range names {
+		i := slices.IndexFunc(ports, func(p Port) bool { return p.Name == name })
+		if i < 0 {
+			return fmt.Errorf("the graph has no %s %s: it has %v", kind, name, ports)
+		}
+		switch ports[i].Type {
+		case "float32", "int64", "int32", "uint8", "":
+		default:
+			return fmt.Errorf("the %s %s is of %s, and only float32, int64, int32 and uint8 are run here: take the model's float32 or int8 file", kind, name, ports[i].Type)
+		}
+	}
+	return nil
+}
+
+// sessionOptions leaves ONNX Runtime's arena and memory patterns on and its
+// optimizations at their full: see BenchmarkOpen and BenchmarkImages. The level
+// below full is six times slower with int8 convolutions.
 func sessionOptions(o Options) (*onnx.SessionOptions, error) {
 	so, err := onnx.NewSessionOptions()
 	if err != nil {
@@ -86,17 +124,17 @@ func sessionOptions(o Options) (*onnx.SessionOptions, error) {
 	return so, nil
 }
 
-// Close frees the session. No Run may be under way.
-func (s *Session) Close() error { return s.session.Destroy() }
-
-// Tensor is a value in or out: its shape and, in row-major order, the elements
-// of one of the types.
-type Tensor struct {
-	Shape []int64
-	F32   []float32
-	I64   []int64
-	I32   []int32
-	U8    []uint8
+// Close waits for the runs that are under way and frees the session. A second
+// Close does nothing.
+func (s *Session) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.session == nil {
+		return nil
+	}
+	session := s.session
+	s.session = nil
+	return session.Destroy()
 }
 
 // Run evaluates the graph. The inputs are read in place, not copied, and must
@@ -105,14 +143,17 @@ func (s *Session) Run(in ...Tensor) ([]Tensor, error) {
 	if len(in) != len(s.inputs) {
 		return nil, fmt.Errorf("%d tensors for the inputs %v", len(in), s.inputs)
 	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.session == nil {
+		return nil, errClosed
+	}
+	var pinned runtime.Pinner // the runtime keeps pointers to the inputs from call to call
+	defer pinned.Unpin()
 	values := make([]onnx.Value, 0, len(in))
-	defer func() {
-		for _, v := range values {
-			v.Destroy()
-		}
-	}()
+	defer func() { destroy(values) }()
 	for i, t := range in {
-		v, err := t.value()
+		v, err := t.value(&pinned)
 		if err != nil {
 			return nil, fmt.Errorf("input %s: %w", s.inputs[i], err)
 		}
@@ -120,60 +161,8 @@ func (s *Session) Run(in ...Tensor) ([]Tensor, error) {
 	}
 	outputs := make([]onnx.Value, s.outputs)
 	if err := s.session.Run(values, outputs); err != nil {
-		return nil, err
+		destroy(outputs)
+		return nil, errors.New(oneLine(err.Error()))
 	}
-	tensors := make([]Tensor, 0, len(outputs))
-	var wrong error
-	for _, v := range outputs {
-		t, err := tensorOf(v)
-		wrong = errors.Join(wrong, err, v.Destroy())
-		tensors = append(tensors, t)
-	}
-	return tensors, wrong
-}
-
-func (t Tensor) value() (onnx.Value, error) {
-	switch {
-	case t.F32 != nil:
-		return newValue(t.Shape, t.F32)
-	case t.I64 != nil:
-		return newValue(t.Shape, t.I64)
-	case t.I32 != nil:
-		return newValue(t.Shape, t.I32)
-	case t.U8 != nil:
-		return newValue(t.Shape, t.U8)
-	}
-	return nil, fmt.Errorf("a tensor of shape %v without elements", t.Shape)
-}
-
-func newValue[T onnx.TensorData](shape []int64, data []T) (onnx.Value, error) {
-	n := int64(1)
-	for _, d := range shape {
-		if d <= 0 {
-			return nil, fmt.Errorf("shape %v", shape)
-		}
-		n *= d
-	}
-	if n != int64(len(data)) {
-		return nil, fmt.Errorf("%d elements for the shape %v", len(data), shape)
-	}
-	return onnx.NewTensor(onnx.Shape(shape), data)
-}
-
-// tensorOf copies a result out of the runtime's memory.
-func tensorOf(v onnx.Value) (Tensor, error) {
-	t := Tensor{Shape: append([]int64(nil), v.GetShape()...)}
-	switch v := v.(type) {
-	case *onnx.Tensor[float32]:
-		t.F32 = append([]float32(nil), v.GetData()...)
-	case *onnx.Tensor[int64]:
-		t.I64 = append([]int64(nil), v.GetData()...)
-	case *onnx.Tensor[int32]:
-		t.I32 = append([]int32(nil), v.GetData()...)
-	case *onnx.Tensor[uint8]:
-		t.U8 = append([]uint8(nil), v.GetData()...)
-	default:
-		return t, fmt.Errorf("the graph answers with %T, not with float32 or integers: float16 models are not run on CPUs", v)
-	}
-	return t, nil
+	return tensorsOf(outputs)
 }
