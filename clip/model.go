@@ -68,9 +68,23 @@ type File struct {
 }
 
 // ReadModel reads the model in dir: its manifest, or else one of the layouts
-// found in the wild (see layout.go), whose files are then hashed. precision is
+// found in the wild (see layout.go). Its files are hashed: what a model's vectors
+// are called depends on it. precision is
 // "fp32" or "int8", or "" for what the directory has, fp32 first.
 func ReadModel(dir, precision string) (Model, error) {
+	m, err := ReadCopy(dir, precision)
+	if err != nil {
+		return m, err
+	}
+	if wrong := m.Verify(); len(wrong) > 0 {
+		return Model{}, fmt.Errorf("model %s is not what its manifest says: %s: get it again: %w", dir, wrong[0], clipsearch.ErrInvalid)
+	}
+	return m, nil
+}
+
+// ReadCopy is ReadModel without a look at the bytes of files that a manifest
+// lists: for the copy in an index, which the index's own check proves.
+func ReadCopy(dir, precision string) (Model, error) {
 	st, err := os.Stat(dir)
 	if err != nil || !st.IsDir() {
 		return Model{}, fmt.Errorf("model %s: no such directory: %w", dir, clipsearch.ErrInvalid)

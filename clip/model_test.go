@@ -137,6 +137,9 @@ func TestWriteModel(t *testing.T) {
 	if wrong := got.Verify(); len(wrong) != 1 || !strings.Contains(wrong[0], "onnx/vision_model.onnx") {
 		t.Errorf("Verify says %q of a damaged image tower", wrong)
 	}
+	if _, err := clip.ReadModel(dir, ""); !errors.Is(err, clipsearch.ErrInvalid) || !strings.Contains(err.Error(), "onnx/vision_model.onnx") {
+		t.Errorf("ReadModel of a damaged model: %v", err)
+	}
 }
 
 func TestReadModelMistakes(t *testing.T) {

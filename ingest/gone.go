@@ -14,6 +14,6 @@ func Gone(path string) bool {
 	if archive, _, ok := splitMember(path); ok {
 		path = archive
 	}
-	_, err := os.Lstat(path)
+	_, err := os.Stat(path) // of a link, what it leads to
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }

@@ -3,11 +3,12 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"image"
 	"io"
 	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,6 +16,7 @@ import (
 	"github.com/clipsearch/clipsearch"
 	"github.com/clipsearch/clipsearch/embed"
 	"github.com/clipsearch/clipsearch/internal/npy"
+	"github.com/clipsearch/clipsearch/runtime"
 )
 
 type embedOptions struct {
@@ -88,9 +90,15 @@ func runEmbedPixels(ctx context.Context, a *app, o embedOptions, args []string) 
 	if len(x.Shape) != 4 {
 		return mistake("%s has the shape %v, not [N,3,H,W]", o.pixels, x.Shape)
 	}
+	if slices.ContainsFunc(x.Data, func(v float32) bool { return v != v }) {
+		return mistake("%s holds NaN", o.pixels)
+	}
 	enc, err := a.encoder()
 	if err != nil {
 		return err
+	}
+	if s := enc.Model().Preprocess.Size; !slices.Equal(x.Shape[1:], []int{3, s, s}) {
+		return mistake("%s has the shape %v, not [N,3,%d,%d]", o.pixels, x.Shape, s, s)
 	}
 	rows, err := enc.RawPixels(ctx, x.Data, x.Shape[0])
 	return o.finish(a, enc, rows, err)
@@ -156,7 +164,15 @@ func runEmbedIDs(ctx context.Context, a *app, o embedOptions, args []string) err
 	if err != nil {
 		return err
 	}
+	for i, row := range ids {
+		if id := slices.Min(row); id < 0 {
+			return mistake("%s, row %d: %d is no token id", o.ids, i, id)
+		}
+	}
 	rows, err := enc.RawIDs(ctx, ids, mask)
+	if err != nil && ctx.Err() == nil && !errors.Is(err, runtime.ErrMissing) {
+		return mistake("%s: %v", o.ids, err) // an id beyond the vocabulary, which only the graph knows
+	}
 	return o.finish(a, enc, rows, err)
 }
 
@@ -248,30 +264,6 @@ func flatten(rows [][]float32) npy.Array[float32] {
 		x.Data = append(x.Data, r...)
 	}
 	return x
-}
-
-// writeOut calls write with stdout, or with a file that takes its name only when
-// it is whole.
-func (a *app) writeOut(name string, write func(io.Writer) error) error {
-	if name == "" || name == "-" {
-		return write(a.stdout)
-	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".clipsearch-*")
-	if err != nil {
-		return mistake("write %s: %v", name, err)
-	}
-	defer os.Remove(f.Name())
-	err = write(f)
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return err
-	}
-	if err := os.Chmod(f.Name(), 0o644); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), name)
 }
 
 func unitRows(rows [][]float32) ([][]float32, error) {

@@ -97,10 +97,11 @@ func (o retrievalOptions) run(ctx context.Context, a *app) (eval.Report, error) 
 	if err != nil {
 		return eval.Report{}, err
 	}
-	enc, err := a.encoder()
+	m, err := a.readModel(a.options.model)
 	if err != nil {
 		return eval.Report{}, err
 	}
+	enc := a.open(m)
 	return eval.Run(ctx, eval.Options{
 		Dataset: data, Encoder: enc, Model: enc.Model().Name, Prompt: o.prompt, Threads: a.options.threads,
 		Decode:   func(path string) (image.Image, error) { return decodeFile(path, o.exif) },

@@ -10,6 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/clipsearch/clipsearch"
+	"github.com/clipsearch/clipsearch/embed"
+	"github.com/clipsearch/clipsearch/index"
 	"github.com/clipsearch/clipsearch/ingest"
 )
 
@@ -48,8 +51,8 @@ costs only the walk, so it can be run again at any time, also after it was stopp
 }
 
 func runIngest(ctx context.Context, a *app, o ingestOptions, args []string) error {
-	if o.jobs < 0 || o.batch < 0 {
-		return mistake("--jobs %d --batch %d: neither may be negative", o.jobs, o.batch)
+	if o.jobs < 0 || o.batch < 0 || o.jobs > 1024 || o.batch > 1024 {
+		return mistake("--jobs %d --batch %d: both must be between 1 and 1024", o.jobs, o.batch)
 	}
 	if o.progress != "" && o.progress != "json" {
 		return mistake("--progress %q is not json", o.progress)
@@ -64,7 +67,7 @@ func runIngest(ctx context.Context, a *app, o ingestOptions, args []string) erro
 			return err
 		}
 	}
-	lib, err := a.openIndex(ctx, openOptions{create: true})
+	store, enc, err := a.openStore(ctx, o.dryRun)
 	if err != nil {
 		return err
 	}
@@ -74,16 +77,52 @@ func runIngest(ctx context.Context, a *app, o ingestOptions, args []string) erro
 		}
 	}
 	show := a.newProgress(o.progress == "json")
-	p := a.pipeline(lib, o, show)
+	p := a.pipeline(store, enc, o, show)
 	p.Captions = captions
 	sum, err := p.Run(ctx, roots...)
 	show.done()
 	return a.endIngest(sum, err)
 }
 
-func (a *app) pipeline(lib *collection, o ingestOptions, show *progress) *ingest.Pipeline {
+// openStore opens the index, and makes it if there is none and nothing stands in
+// the way of filling it. A dry run makes nothing.
+func (a *app) openStore(ctx context.Context, dryRun bool) (ingest.Store, *embed.Encoder, error) {
+	_, err := index.ReadMeta(a.options.index)
+	fresh := errors.Is(err, clipsearch.ErrNotFound)
+	if fresh && dryRun {
+		m, err := a.readModel(a.options.model)
+		return nothing{}, a.open(m), err
+	}
+	if fresh {
+		if _, err := a.library(); err != nil {
+			return nil, nil, err
+		}
+	}
+	lib, err := a.openIndex(ctx, openOptions{create: true})
+	if err != nil {
+		return nil, nil, err
+	}
+	return lib.Handle, lib.encoder, nil
+}
+
+// nothing is the index that a dry run finds where there is none.
+type nothing struct{}
+
+func (nothing) Seen(_ context.Context, files []clipsearch.File) ([]clipsearch.ID, error) {
+	return make([]clipsearch.ID, len(files)), nil
+}
+
+func (nothing) Image(_ context.Context, id clipsearch.ID) (clipsearch.Image, error) {
+	return clipsearch.Image{}, fmt.Errorf("picture %s: %w", id, clipsearch.ErrNotFound)
+}
+
+func (nothing) Put(context.Context, []clipsearch.Entry) error    { return nil }
+func (nothing) Forget(context.Context, []string) (int, error)    { return 0, nil }
+func (nothing) Files(context.Context) ([]clipsearch.File, error) { return nil, nil }
+
+func (a *app) pipeline(store ingest.Store, enc *embed.Encoder, o ingestOptions, show *progress) *ingest.Pipeline {
 	return &ingest.Pipeline{
-		Encoder: lib.encoder, Store: lib.Handle,
+		Encoder: enc, Store: store,
 		Jobs: cmp.Or(o.jobs, a.options.threads), Encoders: a.options.threads, Batch: o.batch,
 		Exclude: o.exclude, DryRun: o.dryRun, Prune: o.prune,
 		Skip: []string{a.options.index}, Report: show.report, Failed: show.failed,
@@ -106,7 +145,7 @@ func (a *app) roots(args []string) ([]string, error) {
 	}
 	for _, root := range roots {
 		if _, err := os.Lstat(root); err != nil {
-			return nil, mistake("ingest %s: there is no such file or folder", root)
+			return nil, mistake("%s: there is no such file or folder", root)
 		}
 	}
 	return roots, nil

@@ -105,7 +105,14 @@ func newCompactCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return lib.Compact(cmd.Context())
+			if err := lib.Compact(cmd.Context()); err != nil || !a.options.json {
+				return err
+			}
+			st, err := lib.Stats(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return a.printJSON(map[string]any{"bytes": st.Bytes})
 		},
 	}
 }

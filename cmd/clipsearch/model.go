@@ -27,7 +27,7 @@ func newModelListCommand(a *app) *cobra.Command {
 				Name string `json:"name"`
 				Path string `json:"path"`
 			}
-			var rows []row
+			rows := []row{}
 			if m, err := builtin.Model(); err == nil {
 				rows = append(rows, row{m.Name, "builtin"})
 			}

@@ -44,9 +44,17 @@ func (o *options) register(f *pflag.FlagSet, w world) {
 }
 
 func (o *options) valid() error {
-	if o.threads < 0 {
-		return mistake("--threads %d is no number of threads", o.threads)
+	if o.threads < 0 || o.threads > 1024 {
+		return mistake("--threads %d is not between 1 and 1024", o.threads)
 	}
+	if o.index == "" {
+		return mistake("--index is empty: name a folder")
+	}
+	abs, err := filepath.Abs(o.index)
+	if err != nil {
+		return mistake("--index %s: %v", o.index, err)
+	}
+	o.index = abs
 	if o.threads == 0 {
 		o.threads = runtime.GOMAXPROCS(0)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -50,10 +51,12 @@ func newServeCommand(a *app) *cobra.Command {
 }
 
 func (o serveOptions) valid() error {
-	host, _, err := net.SplitHostPort(o.addr)
+	host, port, err := net.SplitHostPort(o.addr)
 	switch {
 	case err != nil:
 		return mistake("--addr %q: %v", o.addr, err)
+	case !validPort(port):
+		return mistake("--addr %q: %s is no port", o.addr, port)
 	case o.keyFile == "" && !loopback(host):
 		return mistake("--addr %s can be reached from other machines: give keys with --api-key-file FILE, or listen at 127.0.0.1", o.addr)
 	case (o.cert == "") != (o.key == ""):
@@ -62,6 +65,11 @@ func (o serveOptions) valid() error {
 		return mistake("--max-upload %d: it must be positive", o.maxUpload)
 	}
 	return nil
+}
+
+func validPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n < 1<<16
 }
 
 func (o serveOptions) host() string {

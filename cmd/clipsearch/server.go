@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -112,10 +113,7 @@ func (k *keeper) Add(ctx context.Context, _ string, file []byte) (clipsearch.ID,
 		return id, err
 	}
 	path := filepath.Join(k.uploads(), id.String()+"."+info.Format)
-	if err := os.WriteFile(path+".part", file, 0o600); err != nil {
-		return id, err
-	}
-	if err := os.Rename(path+".part", path); err != nil {
+	if err := writeAtomic(path, file); err != nil {
 		return id, err
 	}
 	p := &ingest.Pipeline{Encoder: k.lib.encoder, Store: k.lib.Handle, Jobs: 1}
@@ -124,9 +122,32 @@ func (k *keeper) Add(ctx context.Context, _ string, file []byte) (clipsearch.ID,
 		err = fmt.Errorf("%s: %w", sum.Failures[0].Error, clipsearch.ErrInvalid)
 	}
 	if err != nil {
-		os.Remove(path)
+		k.discard(context.WithoutCancel(ctx), id, path)
 	}
 	return id, err
+}
+
+// discard takes an upload away, unless the index holds it: the same picture may
+// have come by another request.
+func (k *keeper) discard(ctx context.Context, id clipsearch.ID, path string) {
+	if has, err := k.lib.Has(ctx, []clipsearch.ID{id}); err == nil && !has[0] {
+		os.Remove(path)
+	}
+}
+
+// writeAtomic writes a file that others see whole or not at all; several may
+// write the same one at once.
+func writeAtomic(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".part-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // gone by then, if all went well
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
 }
 
 // Delete forgets pictures. Files of the user stay; those that were uploaded go.

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/adrg/xdg"
@@ -108,14 +110,16 @@ func (a *app) encoder() (*embed.Encoder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.open(m), nil
+	return a.openWith(m, embed.Options{Threads: a.options.threads}), nil
 }
 
-func (a *app) open(m clip.Model) *embed.Encoder { return a.openFor(m, false) }
+// open opens an encoder for callers who run several batches at once, each on one
+// thread.
+func (a *app) open(m clip.Model) *embed.Encoder { return a.openWith(m, embed.Options{}) }
 
-// openFor opens an encoder; once says that it is for a single query.
-func (a *app) openFor(m clip.Model, once bool) *embed.Encoder {
-	e := embed.Open(m, embed.Options{Library: a.library, Once: once})
+func (a *app) openWith(m clip.Model, o embed.Options) *embed.Encoder {
+	o.Library = a.library
+	e := embed.Open(m, o)
 	a.onClose(e.Close)
 	return e
 }
@@ -138,7 +142,7 @@ func (a *app) modelOf(dir string, meta index.Meta) (clip.Model, error) {
 	if m, err := builtin.Model(); err == nil && m.Space() == meta.Space {
 		return m, nil
 	}
-	m, err := clip.ReadModel(index.ModelDir(dir, meta.Space), "")
+	m, err := clip.ReadCopy(index.ModelDir(dir, meta.Space), "")
 	if err != nil {
 		return m, fmt.Errorf("the copy of model %s that index %s keeps: %w", meta.Model, dir, err)
 	}
@@ -177,7 +181,7 @@ func (a *app) openIndex(ctx context.Context, o openOptions) (*collection, error)
 	if err != nil {
 		return nil, err
 	}
-	enc := a.openFor(model, o.once)
+	enc := a.openWith(model, embed.Options{Once: o.once})
 	if model.Dim == 0 && o.create {
 		if model.Dim, err = enc.Dim(); err != nil {
 			return nil, err
@@ -221,12 +225,23 @@ func (a *app) modelFor(dir string, create bool) (clip.Model, error) {
 	case !create:
 		return clip.Model{}, fmt.Errorf("there is no index in %s: make one with `clipsearch ingest FOLDER --index %s`: %w", dir, dir, clipsearch.ErrNotFound)
 	}
+	if entries, _ := os.ReadDir(dir); slices.ContainsFunc(entries, isForeign) {
+		return clip.Model{}, mistake("%s holds other files and no index: name an empty folder with --index", dir)
+	}
 	return a.readModel(a.options.model)
+}
+
+// isForeign reports whether an entry is none that an index which is being made,
+// or was left half-made, has in its folder.
+func isForeign(e os.DirEntry) bool {
+	name := e.Name()
+	return !strings.HasPrefix(name, "owner.") && !strings.HasPrefix(name, "clipsearch.") && !strings.HasPrefix(name, ".") &&
+		!slices.Contains([]string{"store", "text", "models", "roots", "uploads", "store.seal", "text.seal"}, name)
 }
 
 // checkModel compares an index's copy of its model with the manifest.
 func checkModel(dir string) []string {
-	m, err := clip.ReadModel(dir, "")
+	m, err := clip.ReadCopy(dir, "")
 	if err != nil {
 		return []string{err.Error()}
 	}

@@ -56,9 +56,9 @@ func (a *app) runTokenize(t *clip.Tokenizer, args []string) error {
 	if len(args) == 0 {
 		return mistake("no TEXT is given")
 	}
-	out := bufio.NewWriter(a.stdout)
+	var out bytes.Buffer // all or nothing: on an error stdout stays empty
 	say := func(text string) error {
-		return writeJSON(out, struct {
+		return writeJSON(&out, struct {
 			Text string  `json:"text"`
 			IDs  []int64 `json:"ids"`
 		}{text, t.Encode(text)})
@@ -74,7 +74,8 @@ func (a *app) runTokenize(t *clip.Tokenizer, args []string) error {
 			return err
 		}
 	}
-	return out.Flush()
+	_, err := out.WriteTo(a.stdout)
+	return err
 }
 
 // eachText calls f for the text of each line of a JSONL of {"text"}.
