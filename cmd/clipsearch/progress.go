@@ -21,6 +21,7 @@ type progress struct {
 	events *json.Encoder
 	bar    *progressbar.ProgressBar
 	last   time.Time
+	ended  bool // the last event has been written
 }
 
 func (a *app) newProgress(events bool) *progress {
@@ -61,12 +62,13 @@ func (p *progress) report(s ingest.Progress) {
 		}
 		p.bar.Set(s.Done) //nolint:errcheck // a bar that cannot be drawn is no reason to stop
 	}
-	if p.events == nil || time.Since(p.last) < time.Second && s.Done != s.Total {
+	ended := s.Done == s.Total
+	if p.events == nil || p.ended || time.Since(p.last) < time.Second && !ended {
 		return
 	}
-	p.last = time.Now()
+	p.last, p.ended = time.Now(), ended
 	e := progressEvent{Event: "progress", Done: s.Done, Total: s.Total, ImagesPerSecond: s.Rate}
-	if s.ETA > 0 || s.Done == s.Total {
+	if s.ETA > 0 || ended {
 		eta := s.ETA.Seconds()
 		e.ETASeconds = &eta
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -141,13 +140,17 @@ func (o searchOptions) query(words string) (query.Query, []query.Note, error) {
 	return q, notes, q.Valid()
 }
 
+// readFile reads a picture from a file, or from stdin.
 func (a *app) readFile(name string) ([]byte, error) {
-	if name == "-" {
-		return io.ReadAll(a.stdin)
+	if name != "-" {
+		return readPictureFile(name)
 	}
-	data, err := os.ReadFile(name)
+	data, err := io.ReadAll(io.LimitReader(a.stdin, maxFile+1))
 	if err != nil {
-		return nil, mistake("read picture: %v", err)
+		return nil, mistake("read a picture from stdin: %v", err)
+	}
+	if len(data) > maxFile {
+		return nil, mistake("the picture on stdin is larger than %d MB", maxFile>>20)
 	}
 	return data, nil
 }
