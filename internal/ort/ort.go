@@ -27,10 +27,17 @@ var environment struct {
 	path string // of the library loaded; empty before
 }
 
+// noTelemetry is the variable that keeps ONNX Runtime from collecting anything.
+const noTelemetry = "ORT_DISABLE_TELEMETRY"
+
 // Init loads the library at path and starts ONNX Runtime, once a process; a
-// second path is an error. Telemetry is off: the library must not write to the
-// user's home, let alone send anything. Errors are returned, not logged beside it. Nor does it log: what went wrong is in
-// the errors.
+// second path is an error. Errors are returned, not logged beside it.
+//
+// Telemetry is off. Since 1.29 the official builds for Linux and macOS write a
+// device id and a queue to the user's home, and send what they queued, as soon as
+// there is an environment: DisableTelemetry comes too late for that, and suffices
+// on Windows only. So Init sets ORT_DISABLE_TELEMETRY for this process, whatever
+// it was.
 func Init(path string) error {
 	environment.Lock()
 	defer environment.Unlock()
@@ -45,6 +52,9 @@ func Init(path string) error {
 		if pe, ok := errors.AsType[*fs.PathError](err); ok {
 			err = pe.Err // the path is said already
 		}
+		return libraryError(path, err.Error())
+	}
+	if err := os.Setenv(noTelemetry, "1"); err != nil {
 		return libraryError(path, err.Error())
 	}
 	onnx.SetSharedLibraryPath(path)

@@ -245,3 +245,39 @@ func TestWrongLibrary(t *testing.T) {
 		}
 	}
 }
+
+// TestNoTelemetry runs itself with an empty home and looks what ONNX Runtime put
+// there: nothing. The variables are those that silence it by themselves.
+func TestNoTelemetry(t *testing.T) {
+	if os.Getenv("ORT_TEST_HOME") != "" {
+		s := session(t, "testdata/bytes.onnx", "x", "q", ort.Options{})
+		if _, err := s.Run(ort.Tensor{Shape: []int64{1, 3}, F32: []float32{0, 1, 4}}); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	lib := start(t)
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	home := t.TempDir()
+	cmd := exec.Command(exe, "-test.run", "^TestNoTelemetry$")
+	for _, variable := range []string{"PATH", "SystemRoot", "SYSTEMROOT", "TMPDIR", "TEMP", "LD_LIBRARY_PATH"} {
+		cmd.Env = append(cmd.Env, variable+"="+os.Getenv(variable))
+	}
+	cmd.Env = append(cmd.Env, "ORT_TEST_HOME="+home, "HOME="+home, "XDG_CACHE_HOME="+home, "XDG_DATA_HOME="+home,
+		"USERPROFILE="+home, "LOCALAPPDATA="+home, "APPDATA="+home, "ONNXRUNTIME_LIB="+lib, "ORT_DISABLE_TELEMETRY=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	err = filepath.WalkDir(home, func(path string, _ os.DirEntry, err error) error {
+		if path != home {
+			t.Errorf("it left %s", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
