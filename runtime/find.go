@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	goruntime "runtime"
+	"strings"
 	"time"
 )
 
@@ -17,7 +17,7 @@ var ErrMissing = errors.New("ONNX Runtime's shared library is not installed")
 
 // Library is a library that can be loaded.
 type Library struct {
-	Path    string // absolute, or a bare name that the system's loader knows
+	Path    string
 	Version string // as far as its place tells it, else ""
 	Source  string // "ONNXRUNTIME_LIB", "beside the program", "cache", "system"; of Install where it came from
 }
@@ -27,16 +27,23 @@ type Options struct {
 	Env        string // value of ONNXRUNTIME_LIB: a library that goes before all others
 	Executable string // path of this program; a library beside it is taken
 	Cache      string // where Install puts libraries, in a folder of its own
+	// LibraryPath is the value of the variable that the system's loader reads:
+	// LD_LIBRARY_PATH, on macOS DYLD_LIBRARY_PATH, on Windows PATH.
+	LibraryPath string
 
 	Platform string // GOOS-GOARCH; this machine's if empty
 
 	// Of Install alone.
-	ReleaseURL string                                                                   // the folder of releases; the official one if empty
-	Client     *http.Client                                                             // http.DefaultClient if nil
-	Patience   time.Duration                                                            // how long to wait for the release's first byte; 3 s if zero
-	Run        func(ctx context.Context, dir string, command ...string) (string, error) // runs a package client, returns what it printed; os/exec if nil
+	ReleaseURL string        // the folder of releases; the official one if empty
+	Client     *http.Client  // http.DefaultClient if nil
+	Patience   time.Duration // how long to wait for the release's first byte, and a tenth of how long for a next one; 3 s if zero
+	// Run runs a package client in dir and returns what it printed; os/exec if nil.
+	Run func(ctx context.Context, dir string, command ...string) (string, error)
+	// Progress is told what is tried and what became of it, from one goroutine.
+	Progress func(string)
 
-	pins map[string]map[string]pin // for tests
+	pins   map[string]map[string]pin // for tests
+	ldConf string                    // for tests: the loader's configuration; /etc/ld.so.conf if empty
 }
 
 func (o Options) platform() string {
@@ -49,17 +56,20 @@ func (o Options) platform() string {
 // fileName is the library's name on a platform.
 func fileName(platform string) string {
 	switch {
-	case len(platform) > 7 && platform[:7] == "windows":
+	case strings.HasPrefix(platform, "windows-"):
 		return "onnxruntime.dll"
-	case len(platform) > 6 && platform[:6] == "darwin":
+	case strings.HasPrefix(platform, "darwin-"):
 		return "libonnxruntime.dylib"
 	}
 	return "libonnxruntime.so"
 }
 
+// root is where Install puts libraries, each in a folder of its version.
+func (o Options) root() string { return filepath.Join(o.Cache, "onnxruntime") }
+
 // installed is where Install puts a version.
 func (o Options) installed(version string) string {
-	return filepath.Join(o.Cache, "onnxruntime", version, o.platform(), fileName(o.platform()))
+	return filepath.Join(o.root(), version, o.platform(), fileName(o.platform()))
 }
 
 // Find returns the library to load: the one that Env names, or the first that is
@@ -83,8 +93,8 @@ func Find(o Options) (Library, error) {
 			return Library{Path: path, Version: version, Source: "cache"}, nil
 		}
 	}
-	if path := o.system(); path != "" {
-		return Library{Path: path, Source: "system"}, nil
+	if lib, ok := o.system(); ok {
+		return lib, nil
 	}
 	return Library{}, fmt.Errorf("%w: run `clipsearch runtime install`, or name one with ONNXRUNTIME_LIB", ErrMissing)
 }
@@ -107,29 +117,6 @@ func (o Options) pin(source string) (pin, bool) {
 	}
 	p, ok := table[source][o.platform()]
 	return p, ok
-}
-
-// system looks where the system's loader looks. Another platform's loader is not
-// this one's.
-func (o Options) system() string {
-	if o.Platform != "" && o.Platform != goruntime.GOOS+"-"+goruntime.GOARCH {
-		return ""
-	}
-	dirs := []string{"/usr/local/lib", "/usr/lib", "/usr/lib64", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/opt/homebrew/lib"}
-	if goruntime.GOOS == "windows" {
-		// System32 holds Windows ML's own, which is older than the binding.
-		path, err := exec.LookPath(fileName(o.platform()))
-		if err != nil {
-			return ""
-		}
-		return path
-	}
-	for _, dir := range dirs {
-		if path := filepath.Join(dir, fileName(o.platform())); regular(path) {
-			return path
-		}
-	}
-	return ""
 }
 
 func regular(path string) bool {

@@ -1,16 +1,13 @@
 package runtime
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -26,41 +23,89 @@ type source struct {
 // sources in the order in which Install tries them.
 var sources = []source{{"release", fetchRelease}, {"pip", fetchWheel}, {"npm", fetchNode}}
 
-// releases is the official folder of releases.
-const releases = "https://github.com/microsoft/onnxruntime/releases/download"
-
-// Install puts a pinned library into the cache, unless it is there, and returns
-// it. A library whose digest is not the pinned one is never put there. It may run
-// in two processes at once.
+// Install puts a pinned library into the cache and returns it. One that is there
+// already, of whichever source, is returned at once, its source "cache". A
+// library whose digest is not the pinned one is never put there. Install may run
+// in two processes at once. Its error says in one line what each source said.
 func Install(ctx context.Context, o Options) (Library, error) {
+	if o.Cache == "" {
+		return Library{}, errors.New("install ONNX Runtime: there is no cache folder to put it in")
+	}
+	if lib, ok := o.present(); ok {
+		o.progress("%s is there already", lib.Path)
+		return lib, nil
+	}
+	o.sweep()
 	var said []string
 	for _, s := range sources {
-		p, ok := o.pin(s.name)
-		if !ok {
-			said = append(said, fmt.Sprintf("%s: no SHA-256 is known here for %s", s.name, o.platform()))
-			continue
-		}
-		path := o.installed(p.version)
-		if sum, err := digest(path); err == nil && sum == p.sha256 {
-			return Library{path, p.version, "cache"}, nil
-		}
-		err := s.install(ctx, o, p, path)
+		lib, err := o.installFrom(ctx, s)
 		if err == nil {
-			return Library{path, p.version, s.name}, nil
+			return lib, nil
 		}
 		if ctx.Err() != nil {
-			return Library{}, ctx.Err()
+			return Library{}, fmt.Errorf("install ONNX Runtime: %w", context.Cause(ctx))
 		}
-		said = append(said, fmt.Sprintf("%s: %s", s.name, strings.Join(strings.Fields(err.Error()), " ")))
+		words := s.name + ": " + strings.Join(strings.Fields(err.Error()), " ")
+		o.progress("%s", words)
+		said = append(said, words)
 	}
 	return Library{}, fmt.Errorf("install ONNX Runtime for %s: %s: install python3 with pip, or npm, and run it again, or name a library with ONNXRUNTIME_LIB", o.platform(), strings.Join(said, "; "))
 }
 
+func (o Options) progress(format string, args ...any) {
+	if o.Progress != nil {
+		o.Progress(fmt.Sprintf(format, args...))
+	}
+}
+
+// present finds a pinned library in the cache, in the order in which Find would,
+// and believes none by its name.
+func (o Options) present() (Library, bool) {
+	for _, version := range o.versions() {
+		path := o.installed(version)
+		sum, err := digest(path)
+		if err != nil {
+			continue
+		}
+		for _, s := range sources {
+			if p, ok := o.pin(s.name); ok && p.version == version && p.sha256 == sum {
+				return Library{path, version, "cache"}, true
+			}
+		}
+	}
+	return Library{}, false
+}
+
+func (o Options) installFrom(ctx context.Context, s source) (Library, error) {
+	p, ok := o.pin(s.name)
+	if !ok {
+		return Library{}, fmt.Errorf("no SHA-256 is known here for %s", o.platform())
+	}
+	o.progress("%s: fetching version %s", s.name, p.version)
+	path := o.installed(p.version)
+	return Library{path, p.version, s.name}, s.install(ctx, o, p, path)
+}
+
+// staging is what the folders are called in which Install works, below the cache.
+const staging = ".install-"
+
+// sweep removes what an Install that was killed a day ago or earlier has left.
+func (o Options) sweep() {
+	left, _ := filepath.Glob(filepath.Join(escapeGlob(o.root()), staging+"*"))
+	for _, dir := range left {
+		if st, err := os.Stat(dir); err == nil && time.Since(st.ModTime()) > 24*time.Hour {
+			os.RemoveAll(dir)
+		}
+	}
+}
+
+// install works in a folder of its own beside the versions, so that the rename
+// into place is atomic and nothing is left of a failure.
 func (s source) install(ctx context.Context, o Options, p pin, path string) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := os.MkdirAll(o.root(), 0o755); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp(filepath.Dir(path), ".install-*")
+	dir, err := os.MkdirTemp(o.root(), staging+"*")
 	if err != nil {
 		return err
 	}
@@ -70,7 +115,7 @@ func (s source) install(ctx context.Context, o Options, p pin, path string) erro
 		return err
 	}
 	part := filepath.Join(dir, "library")
-	if err := extract(archive, p.pattern, part); err != nil {
+	if err := extract(archive, p.pattern, part, generous()); err != nil {
 		return fmt.Errorf("%s: %w", filepath.Base(archive), err)
 	}
 	sum, err := digest(part)
@@ -80,7 +125,27 @@ func (s source) install(ctx context.Context, o Options, p pin, path string) erro
 	if sum != p.sha256 {
 		return fmt.Errorf("the library in %s has the SHA-256 %s, not %s: it is not used", filepath.Base(archive), sum, p.sha256)
 	}
-	return os.Rename(part, path)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	if err := os.Rename(part, path); err != nil {
+		// Windows renames over no library that is loaded: another Install was first.
+		if there, _ := digest(path); there != p.sha256 {
+			return err
+		}
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// syncDir makes a rename last. Where folders cannot be synced, nothing is lost
+// but that.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil
+	}
+	d.Sync()
+	return d.Close()
 }
 
 func digest(path string) (string, error) {
@@ -94,108 +159,4 @@ func digest(path string) (string, error) {
 		return "", err
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
-}
-
-// fetchRelease downloads the archive of the official release. A server whose
-// answer does not begin within o.Patience is given up.
-func fetchRelease(ctx context.Context, o Options, p pin, dir string) (string, error) {
-	name := fmt.Sprintf(releaseArchives[o.platform()], p.version)
-	url := fmt.Sprintf("%s/v%s/%s", cmp.Or(o.ReleaseURL, releases), p.version, name)
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	patience := cmp.Or(o.Patience, 3*time.Second)
-	slow := time.AfterFunc(patience, func() { cancel(fmt.Errorf("no answer in %s", patience)) })
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return "", err
-	}
-	resp, err := cmp.Or(o.Client, http.DefaultClient).Do(req)
-	if err != nil {
-		return "", errors.Join(context.Cause(ctx), err)
-	}
-	defer resp.Body.Close()
-	slow.Stop()
-	if resp.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("%s answers %s", url, resp.Status)
-	}
-	return save(filepath.Join(dir, name), resp.Body)
-}
-
-func save(path string, r io.Reader) (string, error) {
-	f, err := os.Create(path)
-	if err != nil {
-		return "", err
-	}
-	n, err := io.Copy(f, io.LimitReader(r, maxArchive+1))
-	if n > maxArchive {
-		err = fmt.Errorf("it is larger than %d MB", maxArchive>>20)
-	}
-	return path, errors.Join(err, f.Close())
-}
-
-// fetchWheel has the user's pip download the package onnxruntime.
-func fetchWheel(ctx context.Context, o Options, p pin, dir string) (string, error) {
-	args := []string{
-		"download", "--quiet", "--no-deps", "--only-binary=:all:", "--python-version", "3.12",
-		"--platform", wheelPlatforms[o.platform()], "--dest", dir, "onnxruntime==" + p.version,
-	}
-	err := o.firstOf(ctx, dir, args, []string{"python3", "-m", "pip"}, []string{"pip3"}, []string{"pip"}, []string{"python", "-m", "pip"})
-	if err != nil {
-		return "", err
-	}
-	return one(dir, "*.whl")
-}
-
-// fetchNode has the user's npm download the package onnxruntime-node.
-func fetchNode(ctx context.Context, o Options, p pin, dir string) (string, error) {
-	if err := o.firstOf(ctx, dir, []string{"pack", "--silent", "onnxruntime-node@" + p.version}, []string{"npm"}); err != nil {
-		return "", err
-	}
-	return one(dir, "*.tgz")
-}
-
-// firstOf runs the first of the clients that works.
-func (o Options) firstOf(ctx context.Context, dir string, args []string, clients ...[]string) error {
-	run := o.Run
-	if run == nil {
-		run = runCommand
-	}
-	var errs []error
-	for _, client := range clients {
-		out, err := run(ctx, dir, append(append([]string{}, client...), args...)...)
-		if err == nil {
-			return nil
-		}
-		if errors.Is(err, exec.ErrNotFound) {
-			continue
-		}
-		errs = append(errs, fmt.Errorf("%s: %w: %.300s", strings.Join(client, " "), err, lastLine(out)))
-	}
-	if len(errs) == 0 {
-		return fmt.Errorf("there is no %s here", strings.Join(clients[0], " "))
-	}
-	return errs[0]
-}
-
-func runCommand(ctx context.Context, dir string, command ...string) (string, error) {
-	if _, err := exec.LookPath(command[0]); err != nil {
-		return "", exec.ErrNotFound
-	}
-	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
-	cmd.Dir = dir
-	out, err := cmd.CombinedOutput()
-	return string(out), err
-}
-
-func lastLine(s string) string {
-	lines := strings.Split(strings.TrimSpace(s), "\n")
-	return strings.TrimSpace(lines[len(lines)-1])
-}
-
-func one(dir, pattern string) (string, error) {
-	found, err := filepath.Glob(filepath.Join(dir, pattern))
-	if err != nil || len(found) != 1 {
-		return "", fmt.Errorf("the package client left %d files %s, not one", len(found), pattern)
-	}
-	return found[0], nil
 }
