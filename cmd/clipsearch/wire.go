@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -70,7 +71,21 @@ func (a *app) library() (string, error) {
 
 func (a *app) runtimeOptions() onnx.Options {
 	exe, _ := os.Executable()
-	return onnx.Options{Env: a.getenv("ONNXRUNTIME_LIB"), Executable: exe, Cache: filepath.Join(xdg.CacheHome, "clipsearch")}
+	return onnx.Options{
+		Env: a.getenv("ONNXRUNTIME_LIB"), Executable: exe, Cache: filepath.Join(xdg.CacheHome, "clipsearch"),
+		LibraryPath: a.getenv(loaderPath()),
+	}
+}
+
+// loaderPath names the variable that lists where the system's loader looks.
+func loaderPath() string {
+	switch runtime.GOOS {
+	case "windows":
+		return "PATH"
+	case "darwin":
+		return "DYLD_LIBRARY_PATH"
+	}
+	return "LD_LIBRARY_PATH"
 }
 
 // modelsDir is where `model import` puts a model that is given no other place.
