@@ -13,6 +13,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/clipsearch/clipsearch"
 )
@@ -43,7 +44,7 @@ type Model struct {
 	Tokenizer     Words      `json:"tokenizer"`
 	Files         []File     `json:"files"` // all that the model consists of
 	// ExactInt8 names the int8 graphs whose products fit 16 bits in pairs, so that
-	// every CPU computes the same without the slower exact kernels.
+	// none saturates and the slower exact kernels are not needed.
 	ExactInt8 []string `json:"exact_int8,omitempty"`
 
 	fsys fs.FS
@@ -166,7 +167,9 @@ func (m Model) Path(name string) string {
 func (m Model) Space() clipsearch.Space {
 	sums := make(map[string]string, len(m.Files))
 	for _, f := range m.Files {
-		sums[f.Name] = f.SHA256
+		if !isProse(f.Name) {
+			sums[f.Name] = f.SHA256
+		}
 	}
 	b, err := json.Marshal(struct {
 		Version    int
@@ -182,6 +185,13 @@ func (m Model) Space() clipsearch.Space {
 		panic(fmt.Sprintf("clip: space of %s: %v", m.Name, err)) // numbers and strings only
 	}
 	return sha256.Sum256(b)
+}
+
+// isProse reports whether a file is for people to read: a licence, a notice, a
+// card. A comma in one of them must not make another space.
+func isProse(name string) bool {
+	base := path.Base(name)
+	return path.Ext(base) == ".md" || strings.HasPrefix(base, "LICENSE") || strings.HasPrefix(base, "NOTICE")
 }
 
 // OpenTokenizer opens the model's tokenizer.

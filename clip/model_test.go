@@ -96,6 +96,10 @@ func TestSpace(t *testing.T) {
 	if same.Space() != m.Space() {
 		t.Error("name, licence and logit_scale change the space")
 	}
+	same.Files = append([]clip.File{{Name: "LICENSE.model", SHA256: "1"}, {Name: "docs/MODEL_CARD.md", SHA256: "2"}}, same.Files...)
+	if same.Space() != m.Space() {
+		t.Error("what people read changes the space")
+	}
 	for name, change := range map[string]func(*clip.Model){
 		"interpolation": func(m *clip.Model) { m.Preprocess.Interpolation = "bicubic" },
 		"mean":          func(m *clip.Model) { m.Preprocess.Mean[0] = .11 },

@@ -1,8 +1,8 @@
-"""Makes an int8 ONNX model compute the same on every CPU, at full speed.
+"""Makes an int8 ONNX model compute without saturation on every x86 CPU, at full speed.
 
 x86 CPUs without VNNI multiply u8 by s8 in pairs and add the two products in 16 bits, which saturates beyond 32,767: the model then has other vectors there
 than elsewhere, and worse ones. ONNX Runtime's way out (session.x64quantprecision) costs a third of the speed. Here each output channel whose neighbouring weights
-could sum to more than 128 is scaled down just enough, and its scale up: the same function but for rounding, the same vectors on every CPU.
+could sum to more than 128 is scaled down just enough, and its scale up: the same function but for rounding.
 Depthwise convolutions take another kernel, which does not saturate.
 
 The text tower's weights become u8 with a zero point of 128, which is the same numbers: products of u8 and u8 take kernels that do not saturate. (ONNX Runtime can do
