@@ -23,6 +23,7 @@ var allowed = map[string][]string{
 	"ingest":          {"picture"},
 	"internal/npy":    {},
 	"internal/ort":    {},
+	"internal/simd":   {},
 	"owner":           {},
 	"picture":         {},
 	"query":           {},

@@ -1,0 +1,77 @@
+package simd
+
+import (
+	"math"
+	"unsafe"
+)
+
+// The versions in Go: what the others must agree with, and what runs where there
+// is no other.
+
+func scoreGo(code []byte, q []int8) int32 {
+	code = code[:len(q)]
+	var a, b, c, d int32
+	for i := 0; i+4 <= len(q); i += 4 {
+		a += int32(code[i]) * int32(q[i])
+		b += int32(code[i+1]) * int32(q[i+1])
+		c += int32(code[i+2]) * int32(q[i+2])
+		d += int32(code[i+3]) * int32(q[i+3])
+	}
+	return a + b + c + d
+}
+
+func scoreRunGo(out []int32, codes []byte, q []int8) {
+	for r := range out {
+		out[r] = scoreGo(codes[r*len(q):], q)
+	}
+}
+
+func scoreRowsGo(out []int32, chunks []*byte, shift uint, rows []uint32, q []int8) {
+	for i, r := range rows {
+		at := int(r&(1<<shift-1)) * len(q)
+		out[i] = scoreGo(unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(chunks[r>>shift]), at)), len(q)), q)
+	}
+}
+
+func scoreQueriesGo(out []int32, code []byte, queries []int8) {
+	for r := range out {
+		out[r] = scoreGo(code, queries[r*len(code):][:len(code)])
+	}
+}
+
+func foldGo(q []int8, code []byte, a, b []float32) {
+	for i := range q {
+		x := math.RoundToEven(float64(a[i])*float64(code[i]) + float64(b[i]))
+		q[i] = int8(max(-Limit, min(Limit, x)))
+	}
+}
+
+func dotFineGo(code []byte, fine []uint16, w []float32) float32 {
+	fine, w = fine[:len(code)], w[:len(code)]
+	var a, b, c, d float32
+	x := func(i int) float32 { return w[i] * float32(int32(code[i])<<16+int32(fine[i])-1<<23) }
+	for i := 0; i+4 <= len(code); i += 4 {
+		a += x(i)
+		b += x(i + 1)
+		c += x(i + 2)
+		d += x(i + 3)
+	}
+	return (a + b) + (c + d)
+}
+
+func dotGo(v, w []float32) float32 {
+	w = w[:len(v)]
+	var a, b, c, d, e, f, g, h float32
+	for i := 0; i+8 <= len(v); i += 8 {
+		x, y := v[i:i+8:i+8], w[i:i+8:i+8]
+		a += x[0] * y[0]
+		b += x[1] * y[1]
+		c += x[2] * y[2]
+		d += x[3] * y[3]
+		e += x[4] * y[4]
+		f += x[5] * y[5]
+		g += x[6] * y[6]
+		h += x[7] * y[7]
+	}
+	return (a + b) + (c + d) + ((e + f) + (g + h))
+}

@@ -1,0 +1,75 @@
+package simd
+
+// ScoreRun computes out[r] = Σ codes[r*len(q)+i]·q[i] for the rows that out has
+// room for. codes holds exactly as many.
+func ScoreRun(out []int32, codes []byte, q []int8) {
+	if len(codes) != len(out)*len(q) || len(q)%Align != 0 {
+		panic("simd: rows of another length than the query")
+	}
+	if len(out) > 0 && len(q) > 0 {
+		scoreRun(out, codes, q)
+	}
+}
+
+// ScoreRows computes out[i] as [ScoreRun] does, for the row rows[i]: it is row
+// rows[i]&(1<<shift-1) of chunks[rows[i]>>shift]. It fetches rows ahead, since
+// they lie anywhere.
+func ScoreRows(out []int32, chunks []*byte, shift uint, rows []uint32, q []int8) {
+	if len(out) < len(rows) || len(q)%Align != 0 {
+		panic("simd: no room for the scores, or a query of a wrong length")
+	}
+	if len(rows) > 0 && len(q) > 0 {
+		scoreRows(out, chunks, shift, rows, q)
+	}
+}
+
+// ScoreQueries computes out[r] = Σ code[i]·queries[r*len(code)+i]: one row against
+// the queries that out has room for.
+func ScoreQueries(out []int32, code []byte, queries []int8) {
+	if len(queries) != len(out)*len(code) || len(code)%Align != 0 {
+		panic("simd: queries of another length than the row")
+	}
+	if len(out) > 0 && len(code) > 0 {
+		scoreQueries(out, code, queries)
+	}
+}
+
+// Fold computes q[i] = a[i]·code[i] + b[i], rounded to the nearest (a half to the
+// even one) and kept within [Limit]. All have the same length, a multiple of [Align].
+func Fold(q []int8, code []byte, a, b []float32) {
+	if len(code) != len(q) || len(a) != len(q) || len(b) != len(q) || len(q)%Align != 0 {
+		panic("simd: fold slices of different lengths")
+	}
+	if len(q) > 0 {
+		fold(q, code, a, b)
+	}
+}
+
+// DotFine computes Σ w[i]·(65536·code[i] + fine[i] − 2^23): the inner product with
+// a vector of 24-bit fixed-point numbers. All have the same length, a multiple of
+// [Align].
+func DotFine(code []byte, fine []uint16, w []float32) float32 {
+	if len(fine) != len(code) || len(w) != len(code) || len(w)%Align != 0 {
+		panic("simd: fine slices of different lengths")
+	}
+	if len(w) == 0 {
+		return 0
+	}
+	return dotFine(code, fine, w)
+}
+
+// Dot computes Σ a[i]·b[i]. Both have the same length, whichever.
+func Dot(a, b []float32) float32 {
+	if len(a) != len(b) {
+		panic("simd: dot of slices of different lengths")
+	}
+	n := len(a) &^ 31
+	var sum float32
+	if n > 0 {
+		sum = dot(a[:n], b[:n])
+	}
+	for i := n; i < len(a); i++ {
+		sum += a[i] * b[i]
+	}
+	return sum
+}

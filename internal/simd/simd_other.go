@@ -1,0 +1,17 @@
+//go:build !amd64
+
+package simd
+
+func scoreRun(out []int32, codes []byte, q []int8) { scoreRunGo(out, codes, q) }
+
+func scoreRows(out []int32, chunks []*byte, shift uint, rows []uint32, q []int8) {
+	scoreRowsGo(out, chunks, shift, rows, q)
+}
+
+func scoreQueries(out []int32, code []byte, queries []int8) { scoreQueriesGo(out, code, queries) }
+
+func fold(q []int8, code []byte, a, b []float32) { foldGo(q, code, a, b) }
+
+func dotFine(code []byte, fine []uint16, w []float32) float32 { return dotFineGo(code, fine, w) }
+
+func dot(a, b []float32) float32 { return dotGo(a, b) }
