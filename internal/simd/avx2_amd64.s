@@ -44,7 +44,7 @@
 
 // func scoreRunAVX2(out *int32, codes *byte, n int, q *int8, width int)
 //
-// Four rows at a time; what lies 4 KiB ahead is fetched, wherever that is: a
+// Four rows at a time; what lies 1 KiB ahead is fetched, wherever that is: a
 // prefetch never faults.
 TEXT ·scoreRunAVX2(SB), NOSPLIT, $0-40
 	MOVQ out+0(FP), DI
@@ -65,9 +65,9 @@ four:
 
 loop4:
 	VMOVDQU (R10)(AX*1), Y8
-	PREFETCHT0 4096(R12)(AX*1)
+	PREFETCHT0 1024(R12)(AX*4)
 	MUL(R12, Y4, Y0)
-	PREFETCHT0 4096(R8)(AX*1)
+	PREFETCHT0 1088(R12)(AX*4)
 	MUL(R13, Y5, Y1)
 	MUL(R8, Y6, Y2)
 	MUL(DX, Y7, Y3)
