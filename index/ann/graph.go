@@ -1,0 +1,205 @@
+package ann
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+)
+
+// graph is a hierarchical navigable small world (Malkov and Yashunin 2016, 2018)
+// over rows. Readers take no lock: a list that changes under them is a mix of the
+// old and the new one, and every link in it leads to a row.
+type graph struct {
+	m0, m  int // links of a node on level 0, and above
+	ef     int // ef_construction
+	seed   uint64
+	entry  atomic.Uint64 // level<<32 | row, plus one: 0 is an empty graph
+	linked atomic.Uint32 // rows below are in the graph, or dead, or twins
+
+	links  [maxChunks][]uint32 // m0 a row: row plus one, 0 ends the list
+	uppers [maxChunks][]uint32 // of each row where its upper links begin in tower, 0: nowhere
+	tower  [maxChunks][]uint32 // for each row with upper levels: levels, then m links each
+	built  uint32              // numbers in tower
+	grown  sync.Mutex          // guards the growth of all three
+	locks  [1 << 10]sync.Mutex // of the links of a row
+	slabs  *slabs
+}
+
+const (
+	towerShift = 18
+	towerSize  = 1 << towerShift
+	maxLevel   = 24
+)
+
+func newGraph(m, ef int, seed uint64) *graph {
+	return &graph{m0: 2 * m, m: m, ef: ef, seed: seed, built: 1, slabs: newSlabs()}
+}
+
+// level draws how high row r reaches: geometrically, with factor 1/ln m. It depends
+// on the row alone, not on who comes first.
+func (g *graph) level(r uint32) int {
+	x := g.seed + (uint64(r)+1)*0x9e3779b97f4a7c15 // splitmix64
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	x ^= x >> 31
+	u := (float64(x>>11) + 0.5) / (1 << 53)
+	return min(maxLevel, int(-math.Log(u)/math.Log(float64(g.m))))
+}
+
+// reserve makes room for the links of rows below n.
+func (g *graph) reserve(n int) error {
+	g.grown.Lock()
+	defer g.grown.Unlock()
+	for c := range (n + chunkMask) >> chunkShift {
+		if g.links[c] != nil {
+			continue
+		}
+		b, err := g.slabs.allocate(4 * chunkRows * g.m0)
+		if err != nil {
+			return err
+		}
+		g.uppers[c] = make([]uint32, chunkRows)
+		g.links[c] = unsafe.Slice((*uint32)(unsafe.Pointer(&b[0])), chunkRows*g.m0)
+	}
+	return nil
+}
+
+// raise makes room for the upper links of row r, which nobody sees yet.
+func (g *graph) raise(r uint32, levels int) error {
+	if levels == 0 {
+		return nil
+	}
+	need := uint32(1 + levels*g.m)
+	g.grown.Lock()
+	defer g.grown.Unlock()
+	if g.built>>towerShift != (g.built+need)>>towerShift {
+		g.built = (g.built + need) >> towerShift << towerShift // a tower lies in one piece
+	}
+	c := g.built >> towerShift
+	if c >= maxChunks {
+		return fmt.Errorf("a graph of more than %d upper links", maxChunks*towerSize)
+	}
+	if g.tower[c] == nil {
+		g.tower[c] = make([]uint32, towerSize)
+	}
+	g.tower[c][g.built&(towerSize-1)] = uint32(levels)
+	atomic.StoreUint32(&g.uppers[r>>chunkShift][r&chunkMask], g.built)
+	g.built += need
+	return nil
+}
+
+// list returns the links of row r on a level, m0 or m of them; nil if it does not
+// reach so high. They are read and written atomically.
+func (g *graph) list(r uint32, level int) []uint32 {
+	if level == 0 {
+		at := int(r&chunkMask) * g.m0
+		return g.links[r>>chunkShift][at : at+g.m0 : at+g.m0]
+	}
+	at := atomic.LoadUint32(&g.uppers[r>>chunkShift][r&chunkMask])
+	if at == 0 {
+		return nil
+	}
+	t := g.tower[at>>towerShift][at&(towerSize-1):]
+	if level > int(t[0]) {
+		return nil
+	}
+	from := 1 + (level-1)*g.m
+	return t[from : from+g.m : from+g.m]
+}
+
+// height returns the highest level of row r.
+func (g *graph) height(r uint32) int {
+	at := atomic.LoadUint32(&g.uppers[r>>chunkShift][r&chunkMask])
+	if at == 0 {
+		return 0
+	}
+	return int(g.tower[at>>towerShift][at&(towerSize-1)])
+}
+
+func (g *graph) lock(r uint32) *sync.Mutex {
+	return &g.locks[bits.Reverse32(r*0x9e3779b1)&(uint32(len(g.locks))-1)]
+}
+
+// top returns where every walk begins.
+func (g *graph) top() (row uint32, level int, ok bool) {
+	e := g.entry.Load()
+	if e == 0 {
+		return 0, 0, false
+	}
+	e--
+	return uint32(e), int(e >> 32), true
+}
+
+func (g *graph) setTop(row uint32, level int) { g.entry.Store(uint64(level)<<32 + uint64(row) + 1) }
+
+// neighbours appends the links of r on a level that w has not visited to w.ids.
+func (g *graph) neighbours(w *walker, r uint32, level int) {
+	w.ids = w.ids[:0]
+	list := g.list(r, level)
+	for i := range list {
+		next := atomic.LoadUint32(&list[i])
+		if next == 0 {
+			return
+		}
+		if w.visit(next - 1) {
+			w.ids = append(w.ids, next-1)
+		}
+	}
+}
+
+// descend walks greedily from the top to the level above to.
+func (g *graph) descend(w *walker, r *rows, q []int8, to int) (spot, bool) {
+	row, level, ok := g.top()
+	if !ok {
+		return 0, false
+	}
+	w.ids = append(w.ids[:0], row)
+	w.score(r, q)
+	best := newSpot(w.scores[0], row)
+	for ; level > to; level-- {
+		for {
+			from := best
+			w.ids = w.ids[:0]
+			list := g.list(best.row(), level)
+			for i := range list {
+				next := atomic.LoadUint32(&list[i])
+				if next == 0 {
+					break
+				}
+				w.ids = append(w.ids, next-1)
+			}
+			w.score(r, q)
+			for i, id := range w.ids {
+				best = max(best, newSpot(w.scores[i], id))
+			}
+			if best == from {
+				break
+			}
+		}
+	}
+	return best, true
+}
+
+// walk finds the ef best rows on a level, from those in w.beam on (algorithm 2):
+// it follows the links of the best row not yet followed, until the beam holds none.
+func (g *graph) walk(w *walker, r *rows, q []int8, level, ef int) {
+	for next := 0; next < len(w.beam); {
+		from := w.beam[next]
+		if from&followed != 0 {
+			next++
+			continue
+		}
+		w.beam[next] |= followed
+		g.neighbours(w, from.row(), level)
+		if len(w.ids) == 0 {
+			continue
+		}
+		w.score(r, q)
+		for i, id := range w.ids {
+			next = min(next, w.keep(newSpot(w.scores[i], id), ef))
+		}
+	}
+}

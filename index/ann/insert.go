@@ -1,0 +1,227 @@
+package ann
+
+import (
+	"bytes"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/clipsearch/clipsearch/internal/simd"
+)
+
+// linker inserts rows into a graph; each goroutine has its own.
+type linker struct {
+	g *graph
+	r *rows
+	w *walker
+
+	query    folded
+	near     []candidate
+	other    folded // of a neighbour whose links are chosen anew
+	chosen   []candidate
+	left     []candidate
+	queries  []int8 // of the chosen, one after the other
+	offsets  []float32
+	products []int32
+	upper    [maxLevel + 1][]candidate
+}
+
+// candidate is a row that a link may lead to, and its product with the row that
+// the link comes from.
+type candidate struct {
+	row   uint32
+	score float32
+}
+
+func newLinker(g *graph, r *rows) *linker {
+	return &linker{
+		g: g, r: r, w: take(r.quant.width), query: folded{q: make([]int8, r.quant.width)}, other: folded{q: make([]int8, r.quant.width)},
+		queries: make([]int8, (g.m0+1)*r.quant.width), offsets: make([]float32, g.m0+1), products: make([]int32, g.m0+1),
+	}
+}
+
+// foldRow makes a query of row n.
+func (l *linker) foldRow(f *folded, n uint32) {
+	q := l.r.quant
+	simd.Fold(f.q, l.r.code(n), q.factor, q.shift)
+	var mean [1]int32
+	simd.ScoreQueries(mean[:], q.mean, f.q)
+	f.scale, f.offset = q.scale, l.r.info(n).lean-q.scale*float32(mean[0])
+}
+
+// insert links row n (algorithm 1), or makes it a twin of a row with the same
+// vector: equal rows that link to each other would shut each other off from the
+// rest.
+func (l *linker) insert(n uint32, first *sync.Mutex) error {
+	g := l.g
+	level := g.level(n)
+	if _, _, ok := g.top(); !ok {
+		first.Lock()
+		defer first.Unlock()
+		if _, _, ok := g.top(); !ok {
+			err := g.raise(n, level)
+			if err == nil {
+				g.setTop(n, level)
+			}
+			return err
+		}
+	}
+	l.foldRow(&l.query, n)
+	_, highest, _ := g.top()
+	for at := min(level, highest); at >= 0; at-- {
+		l.search(n, at)
+		l.upper[at] = append(l.upper[at][:0], l.near...)
+	}
+	if twin, ok := l.same(n); ok {
+		l.addTwin(twin, n)
+		return nil
+	}
+	if err := g.raise(n, level); err != nil {
+		return err
+	}
+	for at := min(level, highest); at >= 0; at-- {
+		l.link(n, at)
+	}
+	if level > highest {
+		first.Lock()
+		defer first.Unlock()
+		if _, highest, _ := g.top(); level > highest {
+			g.setTop(n, level)
+		}
+	}
+	return nil
+}
+
+// search finds the candidates of row n on a level, best first.
+func (l *linker) search(n uint32, level int) {
+	w := l.w
+	best, _ := l.g.descend(w, l.r, l.query.q, level)
+	w.begin(l.r.len())
+	w.visit(n)
+	w.visit(best.row())
+	w.beam = append(w.beam, best)
+	l.g.walk(w, l.r, l.query.q, level, l.g.ef)
+	l.near = l.near[:0]
+	for _, s := range w.beam {
+		if s.row() != n {
+			l.near = append(l.near, candidate{s.row(), l.query.offset + l.query.scale*float32(s.score())})
+		}
+	}
+}
+
+// same returns the row in the graph that has the vector of row n.
+func (l *linker) same(n uint32) (uint32, bool) {
+	code := l.r.code(n)
+	for _, c := range l.upper[0][:min(4, len(l.upper[0]))] {
+		if bytes.Equal(code, l.r.code(c.row)) && slices.Equal(l.r.fines[n>>chunkShift].row(n&chunkMask, code), l.r.fines[c.row>>chunkShift].row(c.row&chunkMask, code)) {
+			return c.row, true
+		}
+	}
+	return 0, false
+}
+
+// addTwin puts n into the list of row's twins.
+func (l *linker) addTwin(row, n uint32) {
+	mu := l.g.lock(row)
+	mu.Lock()
+	defer mu.Unlock()
+	l.r.info(n).twin.Store(l.r.info(row).twin.Load())
+	l.r.info(row).twin.Store(n + 1)
+}
+
+// link links n with the best of l.upper[level], both ways.
+func (l *linker) link(n uint32, level int) {
+	l.choose(l.upper[level], l.g.m)
+	chosen := append(l.near[:0], l.chosen...)
+	l.near = chosen
+	l.g.set(n, level, chosen)
+	for _, c := range chosen {
+		l.linkBack(c, n, level)
+	}
+}
+
+// set replaces the links of row n.
+func (g *graph) set(n uint32, level int, links []candidate) {
+	list := g.list(n, level)
+	for i := range list {
+		var next uint32
+		if i < len(links) {
+			next = links[i].row + 1
+		}
+		atomic.StoreUint32(&list[i], next)
+	}
+}
+
+// linkBack links c to n, and where c has no room chooses its links anew.
+func (l *linker) linkBack(c candidate, n uint32, level int) {
+	mu := l.g.lock(c.row)
+	mu.Lock()
+	defer mu.Unlock()
+	list := l.g.list(c.row, level)
+	for i := range list {
+		if next := atomic.LoadUint32(&list[i]); next == 0 {
+			atomic.StoreUint32(&list[i], n+1)
+			return
+		}
+	}
+	w := l.w
+	w.ids = w.ids[:0]
+	for i := range list {
+		w.ids = append(w.ids, atomic.LoadUint32(&list[i])-1)
+	}
+	w.ids = append(w.ids, n)
+	l.foldRow(&l.other, c.row)
+	w.score(l.r, l.other.q)
+	w.beam = w.beam[:0]
+	for i, id := range w.ids {
+		w.keep(newSpot(w.scores[i], id), len(list)+1)
+	}
+	l.left = l.left[:0]
+	for _, s := range w.beam {
+		l.left = append(l.left, candidate{s.row(), l.other.offset + l.other.scale*float32(s.score())})
+	}
+	l.choose(l.left, len(list))
+	l.g.set(c.row, level, l.chosen)
+}
+
+// choose picks at most m of the candidates, which are sorted, best first
+// (algorithm 4): one that is nearer to a chosen one than to the row itself leads
+// nowhere new; such are kept only where there is room in the end.
+func (l *linker) choose(from []candidate, m int) {
+	width := l.r.quant.width
+	l.chosen = l.chosen[:0]
+	pruned := make([]candidate, 0, 64)
+	for _, c := range from {
+		if len(l.chosen) == m {
+			break
+		}
+		k := len(l.chosen)
+		code := l.r.code(c.row)
+		good := true
+		for at := 0; at < k && good; at += 4 {
+			to := min(k, at+4)
+			simd.ScoreQueries(l.products[at:to], code, l.queries[at*width:to*width])
+			for i := at; i < to; i++ {
+				if l.offsets[i]+l.r.quant.scale*float32(l.products[i]) > c.score {
+					good = false
+				}
+			}
+		}
+		if !good {
+			if len(pruned) < m {
+				pruned = append(pruned, c)
+			}
+			continue
+		}
+		f := folded{q: l.queries[k*width : (k+1)*width]}
+		l.foldRow(&f, c.row)
+		l.offsets[k] = f.offset
+		l.chosen = append(l.chosen, c)
+	}
+	for _, c := range pruned {
+		if len(l.chosen) == m {
+			break
+		}
+		l.chosen = append(l.chosen, c)
+	}
+}
