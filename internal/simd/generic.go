@@ -39,6 +39,35 @@ func scoreQueriesGo(out []int32, code []byte, queries []int8) {
 	}
 }
 
+func coarseGo(code []byte, q []int8) (sum int32) {
+	for i := 0; 2*i < len(q); i += Align {
+		c, low, high := code[i:i+Align], q[2*i:2*i+Align], q[2*i+Align:2*i+2*Align]
+		for j, b := range c {
+			sum += int32(b&15)*int32(low[j]) + int32(b>>4)*int32(high[j])
+		}
+	}
+	return sum
+}
+
+func coarseRunGo(out []int32, codes []byte, q []int8) {
+	for r := range out {
+		out[r] = coarseGo(codes[r*len(q)/2:], q)
+	}
+}
+
+func coarseRowsGo(out []int32, chunks []*byte, shift uint, rows []uint32, q []int8) {
+	for i, r := range rows {
+		at := int(r&(1<<shift-1)) * len(q) / 2
+		out[i] = coarseGo(unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(chunks[r>>shift]), at)), len(q)/2), q)
+	}
+}
+
+func coarseQueriesGo(out []int32, code []byte, queries []int8) {
+	for r := range out {
+		out[r] = coarseGo(code, queries[2*r*len(code):][:2*len(code)])
+	}
+}
+
 func foldGo(q []int8, code []byte, a, b []float32) {
 	for i := range q {
 		x := math.RoundToEven(float64(a[i])*float64(code[i]) + float64(b[i]))

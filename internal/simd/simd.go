@@ -34,6 +34,39 @@ func ScoreQueries(out []int32, code []byte, queries []int8) {
 	}
 }
 
+// CoarseRun is [ScoreRun] for codes of 4 bits, 0 to 15, two a byte: of 64 numbers the
+// first 32 are the lower halves of 32 bytes and the others the upper halves. The
+// length of a query is a multiple of 2·[Align], that of a row half of it.
+func CoarseRun(out []int32, codes []byte, q []int8) {
+	if 2*len(codes) != len(out)*len(q) || len(q)%(2*Align) != 0 {
+		panic("simd: rows of another length than the query")
+	}
+	if len(out) > 0 && len(q) > 0 {
+		coarseRun(out, codes, q)
+	}
+}
+
+// CoarseRows is [ScoreRows] for codes of 4 bits, packed as for [CoarseRun].
+func CoarseRows(out []int32, chunks []*byte, shift uint, rows []uint32, q []int8) {
+	if len(out) < len(rows) || len(q)%(2*Align) != 0 {
+		panic("simd: no room for the scores, or a query of a wrong length")
+	}
+	if len(rows) > 0 && len(q) > 0 {
+		coarseRows(out, chunks, shift, rows, q)
+	}
+}
+
+// CoarseQueries is [ScoreQueries] for a row of codes of 4 bits, packed as for
+// [CoarseRun].
+func CoarseQueries(out []int32, code []byte, queries []int8) {
+	if len(queries) != 2*len(out)*len(code) || len(code)%Align != 0 {
+		panic("simd: queries of another length than the row")
+	}
+	if len(out) > 0 && len(code) > 0 {
+		coarseQueries(out, code, queries)
+	}
+}
+
 // Fold computes q[i] = a[i]·code[i] + b[i], rounded to the nearest (a half to the
 // even one) and kept within [Limit]. All have the same length, a multiple of [Align].
 func Fold(q []int8, code []byte, a, b []float32) {

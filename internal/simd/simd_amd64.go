@@ -29,6 +29,30 @@ func scoreQueries(out []int32, code []byte, queries []int8) {
 	scoreQueriesGo(out, code, queries)
 }
 
+func coarseRun(out []int32, codes []byte, q []int8) {
+	if wide {
+		coarseRunAVX2(&out[0], &codes[0], len(out), &q[0], len(q))
+		return
+	}
+	coarseRunGo(out, codes, q)
+}
+
+func coarseRows(out []int32, chunks []*byte, shift uint, rows []uint32, q []int8) {
+	if wide {
+		coarseRowsAVX2(&out[0], &chunks[0], uint64(shift), &rows[0], len(rows), &q[0], len(q))
+		return
+	}
+	coarseRowsGo(out, chunks, shift, rows, q)
+}
+
+func coarseQueries(out []int32, code []byte, queries []int8) {
+	if wide {
+		coarseQueriesAVX2(&out[0], &code[0], len(out), &queries[0], 2*len(code))
+		return
+	}
+	coarseQueriesGo(out, code, queries)
+}
+
 func fold(q []int8, code []byte, a, b []float32) {
 	if wide {
 		foldAVX2(&q[0], &code[0], &a[0], &b[0], len(q))
@@ -62,6 +86,15 @@ func scoreRowsAVX2(out *int32, chunks **byte, shift uint64, rows *uint32, n int,
 
 //go:noescape
 func scoreQueriesAVX2(out *int32, code *byte, n int, queries *int8, width int)
+
+//go:noescape
+func coarseRunAVX2(out *int32, codes *byte, n int, q *int8, width int)
+
+//go:noescape
+func coarseRowsAVX2(out *int32, chunks **byte, shift uint64, rows *uint32, n int, q *int8, width int)
+
+//go:noescape
+func coarseQueriesAVX2(out *int32, code *byte, n int, queries *int8, width int)
 
 //go:noescape
 func foldAVX2(q *int8, code *byte, a, b *float32, width int)

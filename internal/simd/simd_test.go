@@ -86,6 +86,58 @@ func TestScoreRows(t *testing.T) {
 	}
 }
 
+func naiveCoarse(code []byte, q []int8) (s int32) {
+	for i := range q {
+		b := code[i/64*32+i%32]
+		if i%64 >= 32 {
+			b >>= 4
+		}
+		s += int32(b&15) * int32(q[i])
+	}
+	return s
+}
+
+func TestCoarse(t *testing.T) {
+	const shift = 4
+	r := rand.New(rand.NewPCG(1, 6))
+	for _, width := range widths {
+		if width%64 != 0 {
+			continue
+		}
+		for mode := range 3 {
+			for n := range 16 {
+				codes, q := make([]byte, width/2<<shift+1)[1:], make([]int8, width)
+				fill(r, codes, q, mode)
+				out := make([]int32, n)
+				CoarseRun(out, codes[:n*width/2], q)
+				for i, got := range out {
+					if want := naiveCoarse(codes[i*width/2:], q); got != want {
+						t.Fatalf("CoarseRun: width %d, mode %d, row %d of %d: %d, want %d", width, mode, i, n, got, want)
+					}
+				}
+				rows := make([]uint32, n)
+				for i := range rows {
+					rows[i] = r.Uint32N(1 << shift)
+				}
+				CoarseRows(out, []*byte{&codes[0]}, shift, rows, q)
+				for i, row := range rows {
+					if want := naiveCoarse(codes[int(row)*width/2:], q); out[i] != want {
+						t.Fatalf("CoarseRows: width %d, mode %d, row %d of %d: %d, want %d", width, mode, i, n, out[i], want)
+					}
+				}
+				queries := make([]int8, n*width)
+				fill(r, nil, queries, mode)
+				CoarseQueries(out, codes[:width/2], queries)
+				for i, got := range out {
+					if want := naiveCoarse(codes, queries[i*width:][:width]); got != want {
+						t.Fatalf("CoarseQueries: width %d, mode %d, row %d of %d: %d, want %d", width, mode, i, n, got, want)
+					}
+				}
+			}
+		}
+	}
+}
+
 func TestFold(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 4))
 	for _, width := range widths {
@@ -144,6 +196,38 @@ func BenchmarkScoreRun(b *testing.B) {
 				ScoreRun(out, codes, q)
 			}
 		})
+	}
+}
+
+func BenchmarkCoarseRun(b *testing.B) {
+	for _, n := range []int{64, 100_000} {
+		b.Run(fmt.Sprintf("512x%d", n), func(b *testing.B) {
+			r := rand.New(rand.NewPCG(1, 2))
+			codes, q, out := make([]byte, n*256), make([]int8, 512), make([]int32, n)
+			fill(r, codes, q, 0)
+			b.SetBytes(int64(len(codes)))
+			for b.Loop() {
+				CoarseRun(out, codes, q)
+			}
+		})
+	}
+}
+
+func BenchmarkCoarseRows(b *testing.B) {
+	const n, shift = 100_000, 17
+	r := rand.New(rand.NewPCG(1, 2))
+	codes, q, out := make([]byte, n*256), make([]int8, 512), make([]int32, 24)
+	fill(r, codes, q, 0)
+	chunks := []*byte{&codes[0]}
+	rows := make([]uint32, 24*4096)
+	for i := range rows {
+		rows[i] = r.Uint32N(n)
+	}
+	b.SetBytes(24 * 256)
+	i := 0
+	for b.Loop() {
+		CoarseRows(out, chunks, shift, rows[i*24:][:24], q)
+		i = (i + 1) % 4096
 	}
 }
 
