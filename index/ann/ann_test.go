@@ -6,9 +6,11 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"runtime/pprof"
 	"strconv"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/clipsearch/clipsearch/internal/simd"
 )
@@ -78,7 +80,24 @@ func TestScratch(t *testing.T) {
 	if n == 0 {
 		t.Skip()
 	}
-	x, text, image := gen(n, 500, 512, 1)
+	var x, text, image [][]float32
+	if dir := os.Getenv("ANN_DIR"); dir != "" {
+		load := func(name string) (out [][]float32) {
+			b, err := os.ReadFile(fmt.Sprintf("%s/%d_%s.npy", dir, n, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			b = b[128:]
+			f := unsafe.Slice((*float32)(unsafe.Pointer(&b[0])), len(b)/4)
+			for len(f) > 0 {
+				out, f = append(out, f[:512]), f[512:]
+			}
+			return
+		}
+		x, text, image = load("X"), load("text"), load("image")
+	} else {
+		x, text, image = gen(n, 500, 512, 1)
+	}
 	truth := func(qs [][]float32) [][]Neighbor {
 		var out [][]Neighbor
 		for _, q := range qs {
@@ -107,14 +126,50 @@ func TestScratch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if f, err := os.Create("/tmp/ann/build.prof"); err == nil && os.Getenv("ANN_EF") != "" {
+		pprof.StartCPUProfile(f)
+	}
 	start := time.Now()
 	if err := ix.Build(context.Background(), n, func(i int) []float32 { return x[i] }); err != nil {
 		t.Fatal(err)
 	}
+	pprof.StopCPUProfile()
 	fmt.Printf("build %.2f s\n", time.Since(start).Seconds())
+	if os.Getenv("ANN_EF") != "" {
+		f, _ := os.Create("/tmp/ann/cpu.prof")
+		pprof.StartCPUProfile(f)
+		defer pprof.StopCPUProfile()
+		var all, worst, sq float64
+		for _, q := range text {
+			w := take(512)
+			st := ix.state.Load()
+			v := make([]float32, 512)
+			ix.turn.turn(v, q)
+			st.rows.quant.fold(v, &w.query)
+			for _, nb := range ix.Search(q, Search{K: 10, Ef: 64}) {
+				var sc [1]int32
+				simd.CoarseRun(sc[:], st.rows.code(nb.Doc), w.query.q)
+				e := float64(w.query.offset + w.query.scale*float32(sc[0]) - nb.Score)
+				all++
+				sq += e * e
+				worst = max(worst, math.Abs(e))
+			}
+		}
+		fmt.Println("coarse error", math.Sqrt(sq/all), worst)
+		for range 20 {
+			for _, q := range text {
+				ix.Search(q, Search{K: 10, Ef: 64})
+			}
+		}
+		pprof.StopCPUProfile()
+	}
 	for name, qs := range map[string][][]float32{"text": text, "image": image} {
 		want := truth(qs)
-		for _, ef := range []int{0, 10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 400} {
+		efs := []int{0, 10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 400}
+		if os.Getenv("ANN_EF") != "" {
+			efs = []int{48, 64, 96}
+		}
+		for _, ef := range efs {
 			hit := 0
 			var d time.Duration
 			for range 3 {

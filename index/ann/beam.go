@@ -74,7 +74,7 @@ func (w *walker) score(r *rows, q []int8) {
 		w.scores = make([]int32, 2*len(w.ids)+64)
 	}
 	w.scores = w.scores[:len(w.ids)]
-	simd.ScoreRows(w.scores, r.codes[:], chunkShift, w.ids, q)
+	simd.CoarseRows(w.scores, r.coarse[:], chunkShift, w.ids, q)
 }
 
 // keep puts s into the beam of at most ef spots and returns where; ef if nowhere.

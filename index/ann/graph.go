@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"unsafe"
+
+	"github.com/clipsearch/clipsearch/internal/simd"
 )
 
 // graph is a hierarchical navigable small world (Malkov and Yashunin 2016, 2018)
@@ -150,6 +152,13 @@ func (g *graph) neighbours(w *walker, r uint32, level int) {
 	}
 }
 
+// fetch asks for the links of row r, which will be read soon.
+func (g *graph) fetch(r uint32, level int) {
+	if level == 0 {
+		simd.Prefetch((*byte)(unsafe.Pointer(&g.links[r>>chunkShift][int(r&chunkMask)*g.m0])), 4*g.m0)
+	}
+}
+
 // descend walks greedily from the top to the level above to.
 func (g *graph) descend(w *walker, r *rows, q []int8, to int) (spot, bool) {
 	row, level, ok := g.top()
@@ -196,6 +205,9 @@ func (g *graph) walk(w *walker, r *rows, q []int8, level, ef int) {
 		g.neighbours(w, from.row(), level)
 		if len(w.ids) == 0 {
 			continue
+		}
+		if next+1 < len(w.beam) {
+			g.fetch(w.beam[next+1].row(), level)
 		}
 		w.score(r, q)
 		for i, id := range w.ids {

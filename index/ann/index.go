@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
 	"sync"
@@ -182,7 +183,7 @@ func (x *Index) Search(q []float32, s Search) []Neighbor {
 	st.rows.quant.fold(w.turned, &w.query)
 	st.rows.quant.refine(w.turned, &w.finer)
 	var spots []spot
-	deep := max(2*s.K, s.K+22)
+	deep := max(4*s.K, s.K+190)
 	if s.Exact || st.graph == nil {
 		var t top
 		st.rows.scanAll(w.query.q, 0, st.rows.n.Load(), deep, s.Threads, &t)
@@ -190,7 +191,7 @@ func (x *Index) Search(q []float32, s Search) []Neighbor {
 	} else {
 		spots = st.walk(w, max(s.Ef, s.K))
 	}
-	return st.rows.rescore(w, spots, s.K, deep)
+	return st.rows.rescore(w, spots, s.K)
 }
 
 func (st *state) walk(w *walker, ef int) []spot {
@@ -205,27 +206,63 @@ func (st *state) walk(w *walker, ef int) []spot {
 	return w.beam
 }
 
-// rescore scores the best of spots, deep of them, by their whole vectors and
-// returns the k best.
-func (r *rows) rescore(w *walker, spots []spot, k, deep int) []Neighbor {
+// rescore scores spots by their whole vectors and returns the k best. It stops
+// where the coarse scores of the rest, which are sorted, leave no hope: what coarse
+// scores are wrong by, the rows before have shown.
+func (r *rows) rescore(w *walker, spots []spot, k int) []Neighbor {
+	const ahead = 2
 	w.found = w.found[:0]
-	for _, s := range spots {
+	var wrong spread
+	for i, s := range spots {
+		if i+ahead < len(spots) {
+			n := spots[i+ahead].row()
+			r.wholes[n>>chunkShift].fetch(n & chunkMask)
+		}
 		n := s.row()
 		if r.isDead(n) {
 			continue
 		}
-		code := r.code(n)
-		score := w.finer.offset + simd.DotFine(code, r.fines[n>>chunkShift].row(n&chunkMask, code), w.finer.weights)
-		w.found = append(w.found, Neighbor{r.info(n).doc, score})
-		if len(w.found) == deep {
+		coarse := w.query.offset + w.query.scale*float32(s.score())
+		if len(w.found) == k && wrong.n >= leastRescored && coarse+wrong.most() < w.found[k-1].Score {
 			break
 		}
+		codes, fine := r.numbers(n)
+		score := w.finer.offset + simd.DotFine(codes, fine, w.finer.weights)
+		wrong.add(score - coarse)
+		w.better(Neighbor{r.info(n).doc, score}, k)
 	}
-	slices.SortFunc(w.found, func(a, b Neighbor) int {
-		if a.Score != b.Score {
-			return cmp.Compare(b.Score, a.Score)
-		}
-		return cmp.Compare(a.Doc, b.Doc)
-	})
-	return slices.Clone(w.found[:min(k, len(w.found))])
+	return slices.Clone(w.found)
+}
+
+// leastRescored is how many rows tell what coarse scores are wrong by.
+const leastRescored = 16
+
+// spread is what is known of errors.
+type spread struct {
+	n       int
+	sum, sq float32
+}
+
+func (e *spread) add(x float32) { e.n, e.sum, e.sq = e.n+1, e.sum+x, e.sq+x*x }
+
+// most is what hardly any error exceeds: their mean and three deviations.
+func (e *spread) most() float32 {
+	mean := e.sum / float32(e.n)
+	return mean + 3*float32(math.Sqrt(float64(max(0, e.sq/float32(e.n)-mean*mean))))
+}
+
+// better puts nb into the k best found.
+func (w *walker) better(nb Neighbor, k int) {
+	at := len(w.found)
+	for at > 0 && (w.found[at-1].Score < nb.Score || w.found[at-1].Score == nb.Score && w.found[at-1].Doc > nb.Doc) {
+		at--
+	}
+	if at == k {
+		return
+	}
+	if len(w.found) < k {
+		w.found = append(w.found, nb)
+	}
+	copy(w.found[at+1:], w.found[at:])
+	w.found[at] = nb
 }

@@ -42,11 +42,8 @@ func newLinker(g *graph, r *rows) *linker {
 
 // foldRow makes a query of row n.
 func (l *linker) foldRow(f *folded, n uint32) {
-	q := l.r.quant
-	simd.Fold(f.q, l.r.code(n), q.factor, q.shift)
-	var mean [1]int32
-	simd.ScoreQueries(mean[:], q.mean, f.q)
-	f.scale, f.offset = q.scale, l.r.info(n).lean-q.scale*float32(mean[0])
+	codes, _ := l.r.numbers(n)
+	l.r.quant.foldRow(codes, l.r.info(n).lean, f)
 }
 
 // insert links row n (algorithm 1), or makes it a twin of a row with the same
@@ -111,9 +108,10 @@ func (l *linker) search(n uint32, level int) {
 
 // same returns the row in the graph that has the vector of row n.
 func (l *linker) same(n uint32) (uint32, bool) {
-	code := l.r.code(n)
+	codes, fine := l.r.numbers(n)
 	for _, c := range l.upper[0][:min(4, len(l.upper[0]))] {
-		if bytes.Equal(code, l.r.code(c.row)) && slices.Equal(l.r.fines[n>>chunkShift].row(n&chunkMask, code), l.r.fines[c.row>>chunkShift].row(c.row&chunkMask, code)) {
+		codes2, fine2 := l.r.numbers(c.row)
+		if bytes.Equal(codes, codes2) && slices.Equal(fine, fine2) {
 			return c.row, true
 		}
 	}
@@ -200,7 +198,7 @@ func (l *linker) choose(from []candidate, m int) {
 		good := true
 		for at := 0; at < k && good; at += 4 {
 			to := min(k, at+4)
-			simd.ScoreQueries(l.products[at:to], code, l.queries[at*width:to*width])
+			simd.CoarseQueries(l.products[at:to], code, l.queries[at*width:to*width])
 			for i := at; i < to; i++ {
 				if l.offsets[i]+l.r.quant.scale*float32(l.products[i]) > c.score {
 					good = false

@@ -6,52 +6,70 @@ import (
 	"github.com/clipsearch/clipsearch/internal/simd"
 )
 
-// quantizer turns vectors into fixed-point numbers of 24 bits, each dimension with
-// its own range: number i stands for low[i] + step[i]·(n − 2^15)/2^16. The upper 8
-// bits, the code, are what is scanned and walked by; the lower 16, the fine part,
-// are read for the few that come near (scalar quantisation with refinement).
+// quantizer writes a vector twice: as coarse codes of 4 bits, by which graphs are
+// walked and rows scanned, since that waits for memory and they are small; and as
+// fixed-point numbers of 24 bits, by which the few that come near are scored again.
+//
+// The coarse code c of number i stands for mean[i] + coarse[i]·(c − 7.5), the 16
+// levels that lose least of a normal distribution; numbers beyond take the outermost.
+// The whole number n stands for mid[i] + step[i]·(n − 2^23)/2^16 and covers the range.
 type quantizer struct {
 	dim, width int // width is dim padded
+	mean       []float32
+	coarse     []float32
 	low, step  []float32
+	mid        []float32
 
-	mid  []float32 // of each dimension: the value of n = 2^23
-	mean []byte    // the mean code, against which rounding errors of queries cancel
-	body []float32 // the vector that mean stands for
-
-	// A stored row becomes a query by q = factor·code + shift; scale is what one unit
-	// of its products stands for.
+	// A stored row becomes a query for coarse codes by q = factor·code + shift, where
+	// code are the upper 8 bits of its numbers. One unit of its products is scale.
 	factor, shift []float32
 	scale         float32
+	ones          []byte // a row whose codes are all one
 }
+
+// levelStep is the distance of 16 levels that loses least of numbers distributed
+// normally with deviation 1 (Max 1960, table II).
+const levelStep = 0.3352
+
+// halfLevels is the mean code.
+const halfLevels = 7.5
+
+// align is what the width of a row is a multiple of.
+const align = 2 * simd.Align
 
 // newQuantizer makes a quantizer from the least and the largest number, the mean
 // and the deviation of each dimension.
-func newQuantizer(low, high []float32, mean, deviation []float64) *quantizer {
+func newQuantizer(low, high, mean, deviation []float32) *quantizer {
 	dim := len(low)
-	width := simd.Padded(dim)
+	width := (dim + align - 1) / align * align
 	q := &quantizer{
-		dim: dim, width: width, low: low, step: make([]float32, dim), mid: make([]float32, dim),
-		mean: make([]byte, width), body: make([]float32, dim), factor: make([]float32, width), shift: make([]float32, width),
+		dim: dim, width: width, mean: mean, low: low,
+		coarse: make([]float32, dim), step: make([]float32, dim), mid: make([]float32, dim),
+		factor: make([]float32, width), shift: make([]float32, width), ones: make([]byte, width/2),
 	}
+	var most float32
 	for i := range low {
-		span := max(high[i]-low[i], 1e-6)
-		q.step[i] = span / 255
+		q.step[i] = max(high[i]-low[i], 1e-6) / 255
 		q.mid[i] = low[i] + q.step[i]*127.5
-		q.mean[i] = byte(math.Round(max(0, min(255, (mean[i]-float64(low[i]))/float64(q.step[i])))))
-		q.body[i] = low[i] + q.step[i]*float32(q.mean[i])
-		q.scale = max(q.scale, q.step[i]*float32(math.Abs(mean[i])+3*deviation[i])/simd.Limit)
+		q.coarse[i] = max(levelStep*deviation[i], q.step[i]/65536)
+		most = max(most, q.coarse[i]*(float32(math.Abs(float64(mean[i])))+3.5*deviation[i]))
 	}
+	q.scale = max(most/simd.Limit, 1e-20)
 	for i := range low {
-		q.factor[i] = q.step[i] * q.step[i] / q.scale
-		q.shift[i] = q.step[i] * q.low[i] / q.scale
+		q.factor[i] = q.step[i] * q.coarse[i] / q.scale
+		q.shift[i] = q.low[i] * q.coarse[i] / q.scale
+	}
+	for i := range q.ones {
+		q.ones[i] = 0x11
 	}
 	return q
 }
 
-// encode writes v as codes and fine parts, and reports whether all of v's numbers
-// lie in the range.
-func (q *quantizer) encode(v []float32, codes []byte, fine []uint16) (within bool) {
+// encode writes v as coarse codes and as whole numbers, whose upper parts are codes
+// and whose lower parts fine; it reports whether the range holds all of v.
+func (q *quantizer) encode(v []float32, coarse, codes []byte, fine []uint16) (within bool) {
 	within = true
+	clear(coarse)
 	for i, x := range v[:q.dim] {
 		n := int(math.Round((float64(x)-float64(q.low[i]))/float64(q.step[i])*65536)) + 1<<15
 		if n < 0 || n >= 1<<24 {
@@ -59,6 +77,8 @@ func (q *quantizer) encode(v []float32, codes []byte, fine []uint16) (within boo
 			n = max(0, min(1<<24-1, n))
 		}
 		codes[i], fine[i] = byte(n>>16), uint16(n)
+		c := byte(max(0, min(15, (x-q.mean[i])/q.coarse[i]+halfLevels+.5)))
+		coarse[i/align*simd.Align+i%simd.Align] |= c << (i % align / simd.Align * 4)
 	}
 	return within
 }
@@ -71,28 +91,39 @@ func (q *quantizer) decode(v []float32, codes []byte, fine []uint16) {
 	}
 }
 
-// folded is a vector as a query for codes: its product with the vector of a row is
-// about offset + scale·Σ q·code.
+// folded is a vector as a query for coarse codes: its product with the vector of a
+// row is about offset + scale·Σ q·code.
 type folded struct {
 	q             []int8
 	scale, offset float32
 }
 
-// fold folds a vector.
+// fold folds a vector. lean is its product with the mean.
 func (q *quantizer) fold(v []float32, f *folded) {
 	var most float32
 	for i, x := range v[:q.dim] {
-		most = max(most, x*q.step[i], -x*q.step[i])
+		most = max(most, x*q.coarse[i], -x*q.coarse[i])
 	}
 	f.scale = max(most/simd.Limit, 1e-20)
-	var offset float64
+	var sum int
 	for i, x := range v[:q.dim] {
-		n := math.RoundToEven(float64(x * q.step[i] / f.scale))
+		n := int(math.RoundToEven(float64(x * q.coarse[i] / f.scale)))
 		f.q[i] = int8(n)
-		offset += float64(x)*float64(q.body[i]) - float64(f.scale)*n*float64(q.mean[i])
+		sum += n
 	}
 	clear(f.q[q.dim:])
-	f.offset = float32(offset)
+	f.offset = q.lean(v) - f.scale*halfLevels*float32(sum)
+}
+
+// lean returns the product of v with the mean.
+func (q *quantizer) lean(v []float32) float32 { return simd.Dot(v[:q.dim], q.mean) }
+
+// foldRow folds the row with these codes and this lean.
+func (q *quantizer) foldRow(codes []byte, lean float32, f *folded) {
+	simd.Fold(f.q, codes, q.factor, q.shift)
+	var sum [1]int32
+	simd.CoarseQueries(sum[:], q.ones, f.q)
+	f.scale, f.offset = q.scale, lean-q.scale*halfLevels*float32(sum[0])
 }
 
 // finer is a vector as a query for whole rows: their product is
@@ -103,13 +134,11 @@ type finer struct {
 }
 
 func (q *quantizer) refine(v []float32, f *finer) {
-	var offset float64
 	for i, x := range v[:q.dim] {
 		f.weights[i] = x * q.step[i] / 65536
-		offset += float64(x) * float64(q.mid[i])
 	}
 	clear(f.weights[q.dim:])
-	f.offset = float32(offset)
+	f.offset = simd.Dot(v[:q.dim], q.mid)
 }
 
 // moments gathers what a quantizer is made from.
@@ -148,11 +177,11 @@ func (m *moments) merge(o *moments) {
 // quantizer makes a quantizer whose ranges reach beyond what was seen by margin of
 // their width on either side.
 func (m *moments) quantizer(margin float32) *quantizer {
-	mean, deviation := make([]float64, len(m.sum)), make([]float64, len(m.sum))
-	low, high := make([]float32, len(m.sum)), make([]float32, len(m.sum))
-	for i := range mean {
-		mean[i] = m.sum[i] / float64(m.n)
-		deviation[i] = math.Sqrt(max(0, m.sq[i]/float64(m.n)-mean[i]*mean[i]))
+	dim := len(m.sum)
+	low, high, mean, deviation := make([]float32, dim), make([]float32, dim), make([]float32, dim), make([]float32, dim)
+	for i := range dim {
+		mu := m.sum[i] / float64(m.n)
+		mean[i], deviation[i] = float32(mu), float32(math.Sqrt(max(0, m.sq[i]/float64(m.n)-mu*mu)))
 		more := (m.high[i] - m.low[i]) * margin
 		low[i], high[i] = m.low[i]-more, m.high[i]+more
 	}

@@ -26,12 +26,12 @@ type rows struct {
 	dead  atomic.Uint32 // how many rows are
 
 	// Of each chunk; set before the first row in it is published by n.
-	codes [maxChunks]*byte
-	fines [maxChunks]fineChunk
-	infos [maxChunks]*[chunkRows]info
-	tombs [maxChunks]*[chunkRows / 64]atomic.Uint64
+	coarse [maxChunks]*byte
+	wholes [maxChunks]wholeChunk
+	infos  [maxChunks]*[chunkRows]info
+	tombs  [maxChunks]*[chunkRows / 64]atomic.Uint64
 
-	fine     finePlace
+	place    place
 	overflow atomic.Pointer[map[uint32][]float32] // rows with numbers outside of the ranges, whole
 	slabs    *slabs
 }
@@ -65,8 +65,8 @@ func newSlabs() *slabs {
 	return s
 }
 
-func newRows(q *quantizer, place finePlace) *rows {
-	return &rows{quant: q, fine: place, slabs: newSlabs()}
+func newRows(q *quantizer, place place) *rows {
+	return &rows{quant: q, place: place, slabs: newSlabs()}
 }
 
 func (r *rows) len() int { return int(r.n.Load()) }
@@ -77,37 +77,30 @@ func (r *rows) grow(n int) error {
 	if c >= maxChunks {
 		return fmt.Errorf("an index of more than %d vectors", maxChunks<<chunkShift)
 	}
-	if r.codes[c] != nil {
+	if r.coarse[c] != nil {
 		return nil
 	}
-	codes, err := r.slabs.allocate(chunkRows * r.quant.width)
+	coarse, err := r.slabs.allocate(chunkRows * r.quant.width / 2)
 	if err != nil {
 		return err
 	}
-	if r.fines[c], err = r.fine.chunk(c, r.quant.width, r.slabs); err != nil {
+	if r.wholes[c], err = r.place.chunk(c, r.quant.width, r.slabs); err != nil {
 		return err
 	}
 	r.infos[c], r.tombs[c] = new([chunkRows]info), new([chunkRows / 64]atomic.Uint64)
-	r.codes[c] = &codes[0]
+	r.coarse[c] = &coarse[0]
 	return nil
 }
 
 // set writes row n, which grow has made room for and publish has not shown yet.
 func (r *rows) set(n uint32, doc uint32, v []float32) (within bool) {
-	fine := r.fines[n>>chunkShift].edit(n & chunkMask)
-	within = r.quant.encode(v, r.code(n), fine)
-	r.fines[n>>chunkShift].done(n&chunkMask, r.code(n))
-	in := &r.infos[n>>chunkShift][n&chunkMask]
-	in.doc, in.lean = doc, dotBody(r.quant.body, v)
+	chunk := r.wholes[n>>chunkShift]
+	codes, fine := chunk.edit(n & chunkMask)
+	within = r.quant.encode(v, r.code(n), codes, fine)
+	chunk.done(n & chunkMask)
+	in := r.info(n)
+	in.doc, in.lean = doc, r.quant.lean(v)
 	return within
-}
-
-func dotBody(body, v []float32) float32 {
-	var sum float64
-	for i, x := range v[:len(body)] {
-		sum += float64(x) * float64(body[i])
-	}
-	return float32(sum)
 }
 
 // append adds a row and shows it.
@@ -134,9 +127,15 @@ func (r *rows) keepWhole(n uint32, v []float32) {
 	r.overflow.Store(&more)
 }
 
+// code returns the coarse codes of row n.
 func (r *rows) code(n uint32) []byte {
-	w := r.quant.width
-	return bytesAt(r.codes[n>>chunkShift], int(n&chunkMask)*w, w)
+	w := r.quant.width / 2
+	return bytesAt(r.coarse[n>>chunkShift], int(n&chunkMask)*w, w)
+}
+
+// numbers returns the whole numbers of row n, their upper and their lower parts.
+func (r *rows) numbers(n uint32) (codes []byte, fine []uint16) {
+	return r.wholes[n>>chunkShift].row(n & chunkMask)
 }
 
 func bytesAt(p *byte, at, n int) []byte {
@@ -165,5 +164,6 @@ func (r *rows) whole(v []float32, n uint32) {
 			return
 		}
 	}
-	r.quant.decode(v, r.code(n), r.fines[n>>chunkShift].row(n&chunkMask, r.code(n)))
+	codes, fine := r.numbers(n)
+	r.quant.decode(v, codes, fine)
 }

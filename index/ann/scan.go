@@ -17,8 +17,7 @@ func (r *rows) scan(q []int8, from, to uint32, t *top) {
 	for from < to {
 		end := min(to, from|chunkMask+1, from+scanBlock)
 		n := int(end - from)
-		w := r.quant.width
-		simd.ScoreRun(scores[:n], r.run(from, n), q[:w])
+		simd.CoarseRun(scores[:n], r.run(from, n), q)
 		r.offer(scores[:n], from, t)
 		from = end
 	}
@@ -45,8 +44,8 @@ func (r *rows) offer(scores []int32, from uint32, t *top) {
 
 // run returns the codes of n rows of one chunk.
 func (r *rows) run(from uint32, n int) []byte {
-	at := int(from&chunkMask) * r.quant.width
-	return bytesAt(r.codes[from>>chunkShift], at, n*r.quant.width)
+	w := r.quant.width / 2
+	return bytesAt(r.coarse[from>>chunkShift], int(from&chunkMask)*w, n*w)
 }
 
 // parallelRows is where two threads begin to pay.

@@ -368,3 +368,16 @@ loop:
 	VMOVSS X0, ret+24(FP)
 	VZEROUPPER
 	RET
+
+// func prefetch(p *byte, n int)
+TEXT ·prefetch(SB), NOSPLIT, $0-16
+	MOVQ p+0(FP), SI
+	MOVQ n+8(FP), CX
+	ADDQ SI, CX
+
+next:
+	PREFETCHT0 (SI)
+	ADDQ $64, SI
+	CMPQ SI, CX
+	JLT  next
+	RET

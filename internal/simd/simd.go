@@ -106,3 +106,7 @@ func Dot(a, b []float32) float32 {
 	}
 	return sum
 }
+
+// Prefetch asks for the n bytes at p, which will be read soon. It changes nothing,
+// and any p will do.
+func Prefetch(p *byte, n int) { prefetch(p, n) }

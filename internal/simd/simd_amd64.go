@@ -104,3 +104,6 @@ func dotFineAVX2(code *byte, fine *uint16, w *float32, width int) float32
 
 //go:noescape
 func dotAVX2(a, b *float32, width int) float32
+
+//go:noescape
+func prefetch(p *byte, n int)
