@@ -24,7 +24,7 @@ type check struct {
 	repairs  []func(*repair)
 	strange  []string // copies of models to be removed
 	remodel  bool     // the copy of the model is to be made again
-	retext   bool // the text index is to be built again
+	retext   bool     // the text index is to be built again
 }
 
 // picture is what a check knows of one picture.

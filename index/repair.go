@@ -20,7 +20,7 @@ type repair struct {
 	spaces   map[clipsearch.Space]spaceEntry             // to be written again
 	owed     bool                                        // vectors of the space that answers
 	space    bool                                        // s/ of the space that answers, and M
-	meta     bool // the files
+	meta     bool                                        // the files
 }
 
 // repairStore puts the store right. The caller holds x.writing.
