@@ -49,5 +49,6 @@ type Reencoded struct {
 type Lack struct {
 	Image    Image
 	Vectors  bool // of the picture
+	Thumb    bool // it has vectors, of its thumbnail; better ones are wanted
 	Captions bool // of its captions
 }

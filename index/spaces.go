@@ -214,8 +214,8 @@ func (x *Index) Lacking(ctx context.Context, space clipsearch.Space, after clips
 	var list []clipsearch.Lack
 	err := x.lacking(ctx, space, after, func(id clipsearch.ID, r record) bool {
 		s := r.of(space)
-		l := clipsearch.Lack{Vectors: s.Vectors == 0 || improve && s.Thumb, Captions: s.lacksCaptions(r)}
-		if l.Vectors || l.Captions {
+		l := clipsearch.Lack{Vectors: s.Vectors == 0, Thumb: improve && s.Thumb, Captions: s.lacksCaptions(r)}
+		if l.Vectors || l.Thumb || l.Captions {
 			l.Image = r.image(id)
 			list = append(list, l)
 		}

@@ -273,9 +273,9 @@ func (x *fake) Lacking(context.Context, clipsearch.Space, clipsearch.ID, int, bo
 }
 
 func (x *fake) Reencode(context.Context, clipsearch.Space, []clipsearch.Reencoded) error { return nil }
-func (x *fake) Change(context.Context) (bool, error)                                      { return true, nil }
-func (x *fake) Rollback(context.Context) error                                            { return nil }
-func (x *fake) DropSpaces(context.Context) (int, int64, error)                            { return 0, 0, nil }
+func (x *fake) Change(context.Context) (bool, error)                                     { return true, nil }
+func (x *fake) Rollback(context.Context) error                                           { return nil }
+func (x *fake) DropSpaces(context.Context) (int, int64, error)                           { return 0, 0, nil }
 
 func (x *fake) Close() error {
 	x.mu.Lock()
