@@ -64,7 +64,8 @@ func (e *Reencoding) Run(ctx context.Context) (Reencoded, error) {
 		}
 	}
 	r.report(time.Now())
-	return r.out, r.failures()
+	err := r.failures() // before out is read
+	return r.out, err
 }
 
 // failures keeps those of pictures that the last pass has found still lacking.
