@@ -25,7 +25,9 @@ type SpaceStats struct {
 	Digest Space  `json:"digest"`
 	Dim    int    `json:"dim"`
 	Images int    `json:"images"`
-	Active bool   `json:"active"` // this one answers
+	Thumbs int    `json:"from_thumbnails,omitempty"` // of Images, whose vectors were made of thumbnails
+	Active bool   `json:"active"`                    // this one answers
+	Next   bool   `json:"next,omitempty"`            // the index is being changed to this one
 }
 
 // Problem is one thing that a check of an index found wrong.

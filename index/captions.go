@@ -52,8 +52,9 @@ func (x *Index) rememberCaptions(ch *change) {
 	if c == nil {
 		return
 	}
-	had := ch.old != nil && ch.old.of(x.meta.Space).Captions > 0
-	keeps := !ch.gone() && ch.captions == nil && ch.rec.of(x.meta.Space).Captions > 0
+	space := x.meta().Space
+	had := ch.old != nil && ch.old.of(space).Captions > 0
+	keeps := !ch.gone() && ch.captions == nil && ch.rec.of(space).Captions > 0
 	if had && !keeps {
 		for _, t := range ch.old.Captions {
 			c.drop(string(t))
@@ -70,7 +71,8 @@ func (x *Index) rememberCaptions(ch *change) {
 // NearestCaptions returns the k captions in the index that are nearest to v, best
 // first, each text once. Only captions that were stored with vectors are looked at.
 func (x *Index) NearestCaptions(ctx context.Context, v clipsearch.Vector, k int) ([]clipsearch.TextHit, error) {
-	if err := x.validQuery(v, k); err != nil {
+	ctx, err := x.validQuery(ctx, v, k)
+	if err != nil {
 		return nil, fmt.Errorf("nearest captions: %w", err)
 	}
 	x.mu.RLock()
@@ -83,6 +85,9 @@ func (x *Index) NearestCaptions(ctx context.Context, v clipsearch.Vector, k int)
 			return nil, fmt.Errorf("load captions: %w", err)
 		}
 	}
+	if _, err := x.metaIn(ctx); err != nil {
+		return nil, fmt.Errorf("nearest captions: %w", err)
+	}
 	c := x.mem.captions
 	var hits []clipsearch.TextHit
 	for _, nb := range c.vectors.Search(v, k, nil) {
@@ -94,13 +99,25 @@ func (x *Index) NearestCaptions(ctx context.Context, v clipsearch.Vector, k int)
 func (x *Index) loadCaptions(ctx context.Context) error {
 	x.writing.Lock()
 	defer x.writing.Unlock()
+	c, err := x.readCaptions(ctx, x.meta())
+	if err != nil {
+		return err
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.mem.captions = c
+	return nil
+}
+
+// readCaptions reads the captions' vectors of the space that m names.
+func (x *Index) readCaptions(ctx context.Context, m Meta) (*captions, error) {
 	c := &captions{docs: map[string]doc{}}
 	c.vectors.Less = func(a, b doc) bool { return c.texts[a] < c.texts[b] }
-	v := make(clipsearch.Vector, x.meta.Dim)
+	v := make(clipsearch.Vector, m.Dim)
 	err := x.view(ctx, func(t tx) error {
 		var of clipsearch.ID
 		var rec record
-		return t.scan(spaceKey(captionPrefix, x.meta.Space), true, func(key, value []byte, err error) error {
+		return t.scan(spaceKey(captionPrefix, m.Space), true, func(key, value []byte, err error) error {
 			_, id, n, ok := parseVectorKey(key)
 			if err != nil || !ok || decodeVector(v, value) != nil || unitLength(v) != nil {
 				return ctx.Err()
@@ -117,11 +134,5 @@ func (x *Index) loadCaptions(ctx context.Context) error {
 			return ctx.Err()
 		})
 	})
-	if err != nil {
-		return err
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.mem.captions = c
-	return nil
+	return c, err
 }

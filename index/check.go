@@ -17,12 +17,14 @@ type check struct {
 	x        *Index
 	pictures map[clipsearch.ID]*picture
 	spaces   map[clipsearch.Space]spaceEntry
+	intent   intent
 	stored   counts // as n says
 	counted  counts
 	problems []clipsearch.Problem
 	repairs  []func(*repair)
-	remodel  bool // the copy of the model is to be made again
-	retext   bool // the text index is to be built again
+	strange  []string // copies of models to be removed
+	remodel  bool     // the copy of the model is to be made again
+	retext   bool     // the text index is to be built again
 }
 
 // picture is what a check knows of one picture.
@@ -52,6 +54,9 @@ func (x *Index) Check(ctx context.Context, repair bool) ([]clipsearch.Problem, e
 	c.checkText(ctx)
 	x.writing.Lock()
 	err := c.checkStore(ctx)
+	if err == nil {
+		c.checkModels(ctx)
+	}
 	if err == nil && repair {
 		err = c.repairStore()
 	}
@@ -152,12 +157,12 @@ func (c *check) checkSpace(key, value []byte, err error) {
 		c.spaces[space] = e
 		return
 	}
-	if space == c.x.meta.Space {
+	if space == c.x.meta().Space {
 		c.wrong(keyName(key), "space is damaged: "+err.Error(), func(r *repair) { r.space = true })
-		c.spaces[space] = spaceEntry{Model: c.x.meta.Model, Dim: c.x.meta.Dim}
+		c.spaces[space] = spaceEntry{Model: c.x.meta().Model, Dim: c.x.meta().Dim}
 		return
 	}
-	c.wrongKey(keyName(key), "space is damaged: "+err.Error(), key)
+	c.checkLostSpace(space, err)
 }
 
 // checkVector checks a vector of a picture or of a caption.
@@ -197,6 +202,8 @@ func (c *check) checkVector(key, value []byte, err error) {
 	}
 	switch {
 	case err == nil:
+	case space != c.x.meta().Space:
+		c.wrongIn(id, space, fmt.Sprintf("%s %d of space %.12s is damaged: %v", kind, n, space, err))
 	case kind == "vector":
 		c.wrongPicture(id, fmt.Sprintf("vector %d is damaged: %v", n, err))
 	default:
@@ -281,7 +288,7 @@ func (c *check) checkMarker(key, _ []byte, err error) {
 
 // checkMeta checks what the store says of itself.
 func (c *check) checkMeta(t tx) {
-	if _, ok := c.spaces[c.x.meta.Space]; !ok {
+	if _, ok := c.spaces[c.x.meta().Space]; !ok {
 		c.wrong("store", "the space that answers is missing", func(r *repair) { r.space = true })
 	}
 	var m Meta
@@ -291,7 +298,10 @@ func (c *check) checkMeta(t tx) {
 	}
 	if err != nil {
 		c.wrong("store", "what the index is, is damaged: "+err.Error(), func(r *repair) { r.space = true })
+	} else if m.Check = c.x.meta().Check; m != c.x.meta() {
+		c.wrong("store", "what the index is, the store and the open index say otherwise", func(r *repair) { r.space = true })
 	}
+	c.checkIntent(t)
 	if c.stored, err = t.counts(); err != nil {
 		c.wrong("store", "counts are damaged: "+err.Error(), func(r *repair) { r.counts = true })
 		c.stored = counts{Images: -1}
@@ -301,7 +311,7 @@ func (c *check) checkMeta(t tx) {
 // checkUnknown looks for keys of no kind.
 func (c *check) checkUnknown(t tx) error {
 	known := []string{recordPrefix, vectorPrefix, captionPrefix, thumbPrefix, pathPrefix, dirtyPrefix, spacePrefix}
-	single := []string{countsKey, metaKey, rebuildKey}
+	single := []string{countsKey, metaKey, rebuildKey, intentKey}
 	return t.scan(nil, false, func(key, _ []byte, _ error) error {
 		k := string(key)
 		if slices.Contains(single, k) || len(k) > 2 && slices.Contains(known, k[:2]) {
@@ -331,9 +341,7 @@ func (c *check) checkPictures() {
 		if p.paths < len(p.rec.Files) {
 			c.wrong(id.String(), fmt.Sprintf("%d of %d paths lead nowhere", len(p.rec.Files)-p.paths, len(p.rec.Files)), func(r *repair) { r.paths[id] = true })
 		}
-		if p.rec.of(c.x.meta.Space).Vectors == 0 {
-			c.wrongPicture(id, "there is no vector of the space that answers")
-		}
+		c.checkAnswers(id, p)
 		c.checkStored(id, p)
 	}
 }
@@ -341,11 +349,18 @@ func (c *check) checkPictures() {
 // checkStored compares the vectors found with those that the record promises.
 func (c *check) checkStored(id clipsearch.ID, p *picture) {
 	for _, want := range p.rec.Stored {
+		space := clipsearch.Space(want.Space)
 		var got stored
 		for _, s := range p.found {
 			if string(s.Space) == string(want.Space) {
 				got = s
 			}
+		}
+		if space != c.x.meta().Space {
+			if got.Vectors < want.Vectors || got.Captions < want.Captions {
+				c.wrongIn(id, space, fmt.Sprintf("vectors of space %.12s are missing", space))
+			}
+			continue
 		}
 		if got.Vectors < want.Vectors {
 			c.wrongPicture(id, fmt.Sprintf("%d of %d vectors are missing", want.Vectors-got.Vectors, want.Vectors))
@@ -371,7 +386,8 @@ func (c *check) checkCounts() {
 	want, got := c.counted, c.stored
 	same := want.Images == got.Images && want.Files == got.Files && want.Captions == got.Captions
 	for _, s := range append(slices.Clone(want.Spaces), got.Spaces...) {
-		same = same && want.space(s.Space).Images == got.space(s.Space).Images
+		a, b := want.space(s.Space), got.space(s.Space)
+		same = same && a.Images == b.Images && a.Thumbs == b.Thumbs
 	}
 	if !same && got.Images >= 0 {
 		c.wrong("store", fmt.Sprintf("stale counts: %d pictures, %d files, %d captions are noted, %d, %d, %d are here",

@@ -14,7 +14,7 @@ import (
 func (c *check) checkFiles() {
 	for _, name := range []string{metaFile, backupFile} {
 		m, err := readMetaFile(filepath.Join(c.x.dir, name))
-		if err == nil && m != readBack(c.x.meta) {
+		if err == nil && m != readBack(c.x.meta()) {
 			err = fmt.Errorf("%s says something else than the index", name)
 		}
 		if err != nil {
@@ -27,34 +27,12 @@ func (c *check) checkFiles() {
 	}
 	c.x.store.healed = nil
 	c.x.writing.Unlock()
-	c.checkModel()
 }
 
 // readBack is m as it is after it was written and read.
 func readBack(m Meta) Meta {
 	m.Check = m.sum()
 	return m
-}
-
-func (c *check) checkModel() {
-	o := c.x.options
-	var fix func(*repair)
-	if o.SaveModel != nil {
-		fix = func(*repair) { c.remodel = true }
-	}
-	dir := ModelDir(c.x.dir, c.x.meta.Space)
-	if _, err := os.Stat(dir); err != nil {
-		if o.SaveModel != nil { // an index without SaveModel keeps no copy
-			c.wrong("models", "the copy of the model is missing", fix)
-		}
-		return
-	}
-	if o.CheckModel == nil {
-		return
-	}
-	for _, what := range o.CheckModel(dir) {
-		c.wrong("models", "the copy of the model is damaged: "+oneLine(what), fix)
-	}
 }
 
 // segmentDamage compares a segment's last four bytes, the CRC-32 of all before

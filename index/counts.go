@@ -18,6 +18,7 @@ type counts struct {
 type spaceCounts struct {
 	Space  []byte `cbor:"1,keyasint"`
 	Images int    `cbor:"2,keyasint"`
+	Thumbs int    `cbor:"3,keyasint,omitempty"` // of Images, whose vectors are the thumbnail's
 }
 
 // spaceEntry is what s/<space> holds.
@@ -37,6 +38,9 @@ func (c *counts) add(r *record, sign int) {
 	for _, s := range r.Stored {
 		if s.Vectors > 0 {
 			c.space(s.Space).Images += sign
+			if s.Thumb {
+				c.space(s.Space).Thumbs += sign
+			}
 		}
 	}
 }
@@ -52,7 +56,7 @@ func (c *counts) space(space []byte) *spaceCounts {
 }
 
 // of returns how many pictures have vectors of space.
-func (c *counts) of(space clipsearch.Space) int { return c.space(space[:]).Images }
+func (c *counts) of(space clipsearch.Space) spaceCounts { return *c.space(space[:]) }
 
 // counts reads n. There is none before the first picture.
 func (t tx) counts() (c counts, err error) {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/clipsearch/clipsearch"
 )
@@ -31,10 +32,43 @@ func create(dir string, o Options) (Meta, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return m, fmt.Errorf("make index: %w", err)
 	}
+	removeHalfCopies(dir, 0)
 	if err := saveModel(dir, m.Space, o); err != nil {
 		return m, withSpace(fmt.Errorf("make index %s: %w", dir, err), dir)
 	}
 	return m, withSpace(writeMeta(dir, m), dir)
+}
+
+// KeepModel puts a copy of the model of a space into the index in dir, unless there
+// is a whole one. Another process may have the index open: SwitchTo makes use of
+// the copy, and nobody before.
+func KeepModel(dir string, space clipsearch.Space, o Options) error {
+	if path := ModelDir(dir, space); o.CheckModel != nil {
+		if _, err := os.Stat(path); err == nil && len(o.CheckModel(path)) == 0 {
+			return nil
+		}
+	}
+	if err := checkSpace(dir, margin); err != nil {
+		return err
+	}
+	if err := saveModel(dir, space, o); err != nil {
+		return withSpace(fmt.Errorf("keep the model in index %s: %w", dir, err), dir)
+	}
+	return nil
+}
+
+// removeHalfCopies removes what processes that were killed have left of copies of
+// models, if nobody has written to it for age.
+func removeHalfCopies(dir string, age time.Duration) {
+	left, err := filepath.Glob(filepath.Join(dir, "models", "new-*.tmp"))
+	if err != nil {
+		return
+	}
+	for _, l := range left {
+		if info, err := os.Stat(l); err == nil && time.Since(info.ModTime()) >= age {
+			os.RemoveAll(l)
+		}
+	}
 }
 
 // saveModel puts a copy of the model into dir, whole or not at all.
@@ -45,11 +79,6 @@ func saveModel(dir string, space clipsearch.Space, o Options) error {
 	models, final := filepath.Join(dir, "models"), ModelDir(dir, space)
 	if err := os.MkdirAll(models, 0o700); err != nil {
 		return err
-	}
-	if left, err := filepath.Glob(filepath.Join(models, "new-*.tmp")); err == nil {
-		for _, l := range left { // by a process that was killed
-			os.RemoveAll(l)
-		}
 	}
 	tmp, err := os.MkdirTemp(models, "new-*.tmp")
 	if err != nil {

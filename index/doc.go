@@ -7,7 +7,7 @@
 //	clipsearch.backup.json  the same once more
 //	store/                  Badger: the truth
 //	text/                   Bleve: derived from the store, rebuilt where it is missing
-//	models/<space>/         a copy of the files of the model that made the vectors
+//	models/<space>/         a copy of the files of each model that made vectors
 //	store.seal, text.seal   there while the index is closed: what its files were like
 //
 // # Keys of the store
@@ -20,12 +20,23 @@
 //	x/<id>                  the text index does not know this picture as it is now
 //	n                       counts, which Stats tells without counting
 //	s/<space>               the model of a space; vectors of a space without this are foreign
-//	M                       Meta a third time, so that a lost file can be made again
+//	M                       Meta a third time; where the files say otherwise they follow it
+//	W                       the space that the index is being changed to, and whether pictures lack vectors
 //	R                       the text index is being rebuilt
 //
 // A space is 32 bytes, an id 16, a hash of a path the first 16 bytes of its
 // SHA-256. Every value ends in the CRC-32C of its key and itself, so neither a
 // flipped bit nor a value at the wrong key passes for data.
+//
+// # Spaces
+//
+// Vectors of several spaces lie side by side, and one space answers. Others are
+// made of the same pictures: [Index.SwitchTo] notes which is wanted,
+// [Index.Lacking] and [Index.Reencode] bring its vectors, [Index.Change] has it
+// answer once no picture lacks them, [Index.Rollback] goes back. A change is one
+// transaction, which M and W are part of; vectors in memory change under the same
+// lock as what the index says it answers with, and a query that names another
+// space ([clipsearch.InSpace]) is told so: no answer is of two spaces.
 //
 // # Laws
 //

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"github.com/clipsearch/clipsearch"
 )
@@ -33,14 +34,18 @@ type Options struct {
 // Index is an open index. Its methods may be called from several goroutines.
 type Index struct {
 	dir     string
-	meta    Meta
 	options Options
 	store   *store
 	text    *text
 
 	writing sync.Mutex // held by whoever writes to the store; taken before mu
 	mu      sync.RWMutex
-	mem     *memory // guarded by mu
+	mem     *memory              // guarded by mu
+	current atomic.Pointer[Meta] // changes with mem, and with the store: under writing and mu
+	trouble atomic.Pointer[string]
+
+	changing sync.Mutex             // held by a Change
+	touched  map[clipsearch.ID]bool // what was written since it began to look; under writing; nil: nobody looks
 
 	closing sync.Once
 	closed  error
@@ -66,13 +71,21 @@ func Open(dir string, o Options) (*Index, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &Index{dir: dir, meta: meta, options: o, store: s, mem: &memory{}}
+	x := &Index{dir: dir, options: o, store: s, mem: &memory{}}
+	x.current.Store(&meta)
 	x.text = newText(filepath.Join(dir, "text"), x)
-	if err := x.settleMeta(); err != nil {
+	err = x.settleMeta()
+	if err == nil {
+		err = fits(dir, x.meta(), o) // once more: a change may have been cut off
+	}
+	if err != nil {
 		return nil, errors.Join(err, x.Close())
 	}
 	return x, nil
 }
+
+// meta says what answers now.
+func (x *Index) meta() Meta { return *x.current.Load() }
 
 // fits reports whether the index in dir is what o expects.
 func fits(dir string, m Meta, o Options) error {
@@ -105,42 +118,6 @@ func openIn(dir string) (*store, error) {
 		return nil, fmt.Errorf("open index %s: %w", dir, err)
 	}
 	return openStore(path, sizesFor(free))
-}
-
-// settleMeta makes the store and the file say the same.
-func (x *Index) settleMeta() error {
-	var kept Meta
-	err := x.store.view(func(t tx) error {
-		b, err := t.get([]byte(metaKey))
-		if err != nil {
-			return err
-		}
-		return decode(b, &kept)
-	})
-	switch {
-	case errors.Is(err, errMissing):
-		return x.found()
-	case err != nil:
-		return nil // Check names it
-	case kept.Space != x.meta.Space || kept.Dim != x.meta.Dim:
-		return fmt.Errorf("index %s: its store holds vectors of model %s (space %.12s), its %s names %s (space %.12s): %w",
-			x.dir, kept.Model, kept.Space, metaFile, x.meta.Model, x.meta.Space, clipsearch.ErrInvalid)
-	}
-	return nil
-}
-
-// found writes into an empty store what the index is.
-func (x *Index) found() error {
-	err := x.update(func(t tx) error {
-		s := spaceEntry{Model: x.meta.Model, Dim: x.meta.Dim}
-		return errors.Join(
-			t.set([]byte(metaKey), encode(x.meta)),
-			t.set(spaceKey(spacePrefix, x.meta.Space), encode(s)))
-	})
-	if err != nil {
-		return fmt.Errorf("make index %s: %w", x.dir, err)
-	}
-	return nil
 }
 
 // update is the store's, for whoever holds no lock.
@@ -176,9 +153,13 @@ func (x *Index) Image(ctx context.Context, id clipsearch.ID) (clipsearch.Image, 
 
 // Vector returns the vector of a whole picture.
 func (x *Index) Vector(ctx context.Context, id clipsearch.ID) (clipsearch.Vector, error) {
-	v := make(clipsearch.Vector, x.meta.Dim)
-	err := x.view(ctx, func(t tx) error {
-		b, err := t.get(vectorKey(vectorPrefix, x.meta.Space, id, 0))
+	m, err := x.metaIn(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("vector of picture %s: %w", id, err)
+	}
+	v := make(clipsearch.Vector, m.Dim)
+	err = x.view(ctx, func(t tx) error {
+		b, err := t.get(vectorKey(vectorPrefix, m.Space, id, 0))
 		if err != nil {
 			return err
 		}

@@ -19,6 +19,7 @@ const (
 	countsKey     = "n"
 	metaKey       = "M"
 	rebuildKey    = "R"
+	intentKey     = "W"
 )
 
 // maxVectors is how many vectors of one kind a picture may have in a space: what

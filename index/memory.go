@@ -54,13 +54,16 @@ func (m *memory) drop(id clipsearch.ID) {
 
 func (m *memory) less(a, b doc) bool { return bytes.Compare(m.ids[a][:], m.ids[b][:]) < 0 }
 
-// remember brings what is in memory to where the store is. The caller holds
-// x.writing.
-func (x *Index) remember(part []*change) {
+// remember brings what is in memory to where the store is; space is that of the
+// vectors in part. The caller holds x.writing.
+func (x *Index) remember(space clipsearch.Space, part []*change) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	var words []clipsearch.ID
 	for _, c := range part {
+		if space != x.meta().Space { // what is in memory are others
+			c.vectors, c.captions, c.renewed = nil, nil, false
+		}
 		if c.searched || c.gone() {
 			words = append(words, c.id)
 		}
@@ -77,7 +80,13 @@ func (x *Index) remember(part []*change) {
 }
 
 func (x *Index) rememberPicture(c *change) {
+	if _, known := x.mem.docs[c.id]; !known && len(c.vectors) == 0 {
+		return // it has vectors of other spaces alone
+	}
 	d := x.mem.doc(c.id)
+	if c.renewed {
+		x.mem.vectors.Remove(d)
+	}
 	for _, v := range c.vectors {
 		x.mem.vectors.Add(d, v)
 	}
@@ -100,6 +109,9 @@ func (x *Index) withVectors(ctx context.Context, filter bool, fn func(*memory)) 
 			return err
 		}
 	}
+	if _, err := x.metaIn(ctx); err != nil {
+		return err
+	}
 	fn(x.mem)
 	return nil
 }
@@ -112,7 +124,7 @@ func (x *Index) load(ctx context.Context, records bool) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.mem.vectors == nil {
-		m, err := x.loadVectors(ctx)
+		m, err := x.loadVectors(ctx, x.meta())
 		if err != nil {
 			return fmt.Errorf("load vectors: %w", err)
 		}
@@ -120,20 +132,21 @@ func (x *Index) load(ctx context.Context, records bool) error {
 		x.mem = m
 	}
 	if records && x.mem.images == nil {
-		if err := x.loadImages(ctx); err != nil {
+		if err := x.loadImages(ctx, x.mem); err != nil {
 			return fmt.Errorf("load records: %w", err)
 		}
 	}
 	return nil
 }
 
-// loadVectors leaves out what is damaged: Check names it.
-func (x *Index) loadVectors(ctx context.Context) (*memory, error) {
+// loadVectors reads the vectors of the space that meta names. It leaves out what is
+// damaged: Check names it.
+func (x *Index) loadVectors(ctx context.Context, meta Meta) (*memory, error) {
 	m := &memory{docs: map[clipsearch.ID]doc{}}
 	m.vectors = &flat{Less: m.less}
-	v := make(clipsearch.Vector, x.meta.Dim)
+	v := make(clipsearch.Vector, meta.Dim)
 	err := x.view(ctx, func(t tx) error {
-		return t.scan(spaceKey(vectorPrefix, x.meta.Space), true, func(key, value []byte, err error) error {
+		return t.scan(spaceKey(vectorPrefix, meta.Space), true, func(key, value []byte, err error) error {
 			_, id, _, ok := parseVectorKey(key)
 			if err != nil || !ok || decodeVector(v, value) != nil || unitLength(v) != nil {
 				return ctx.Err()
@@ -145,15 +158,16 @@ func (x *Index) loadVectors(ctx context.Context) (*memory, error) {
 	return m, err
 }
 
-func (x *Index) loadImages(ctx context.Context) error {
-	images := make([]*clipsearch.Image, len(x.mem.ids))
+// loadImages reads the records of the pictures in mem.
+func (x *Index) loadImages(ctx context.Context, mem *memory) error {
+	images := make([]*clipsearch.Image, len(mem.ids))
 	err := x.view(ctx, func(t tx) error {
 		return t.scan([]byte(recordPrefix), true, func(key, value []byte, err error) error {
 			id, ok := parseIDKey(key)
 			if err != nil || !ok {
 				return ctx.Err()
 			}
-			d, known := x.mem.docs[id]
+			d, known := mem.docs[id]
 			r, err := decodeRecord(value)
 			if known && err == nil {
 				m := r.image(id)
@@ -163,7 +177,7 @@ func (x *Index) loadImages(ctx context.Context) error {
 		})
 	})
 	if err == nil {
-		x.mem.images = images
+		mem.images = images
 	}
 	return err
 }
@@ -171,11 +185,12 @@ func (x *Index) loadImages(ctx context.Context) error {
 // Nearest returns the k pictures nearest to v among those that f admits, exactly,
 // best first. Of several vectors of a picture the best counts.
 func (x *Index) Nearest(ctx context.Context, v clipsearch.Vector, k int, f clipsearch.Filter) ([]clipsearch.Hit, error) {
-	if err := x.validQuery(v, k); err != nil {
+	ctx, err := x.validQuery(ctx, v, k)
+	if err != nil {
 		return nil, fmt.Errorf("nearest: %w", err)
 	}
 	var hits []clipsearch.Hit
-	err := x.withVectors(ctx, len(f) > 0, func(m *memory) {
+	err = x.withVectors(ctx, len(f) > 0, func(m *memory) {
 		for _, nb := range m.vectors.Search(v, k, m.admitter(f)) {
 			hits = append(hits, clipsearch.Hit{ID: m.ids[nb.doc], Score: nb.score})
 		}
@@ -184,10 +199,15 @@ func (x *Index) Nearest(ctx context.Context, v clipsearch.Vector, k int, f clips
 }
 
 // validQuery returns an error wrapping [clipsearch.ErrInvalid] unless the k nearest
-// to v can be asked for.
-func (x *Index) validQuery(v clipsearch.Vector, k int) error {
+// to v can be asked for. The context that it returns names the space that v was
+// proven for.
+func (x *Index) validQuery(ctx context.Context, v clipsearch.Vector, k int) (context.Context, error) {
 	if k < 1 {
-		return fmt.Errorf("%d hits asked for: %w", k, clipsearch.ErrInvalid)
+		return ctx, fmt.Errorf("%d hits asked for: %w", k, clipsearch.ErrInvalid)
 	}
-	return x.validVector(v)
+	m, err := x.metaIn(ctx)
+	if err == nil {
+		err = validVector(v, m.Dim)
+	}
+	return clipsearch.InSpace(ctx, m.Space), err
 }

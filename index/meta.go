@@ -13,8 +13,10 @@ import (
 	"github.com/clipsearch/clipsearch"
 )
 
-// Format is the version of the directory that this program writes.
-const Format = 1
+// Format is the version of the directory that this program writes. It opens older
+// ones, and makes them of this version before it first writes to them. Format 2
+// may hold several spaces of which a record has vectors, and the key W.
+const Format = 2
 
 const (
 	metaFile   = "clipsearch.json"
@@ -23,11 +25,12 @@ const (
 
 // Meta says which vectors an index answers with.
 type Meta struct {
-	Format int              `json:"format"`
-	Space  clipsearch.Space `json:"space"`
-	Model  string           `json:"model"`
-	Dim    int              `json:"dim"`
-	Check  string           `json:"check"` // CRC-32C of the other fields
+	Format   int              `json:"format"`
+	Space    clipsearch.Space `json:"space"`
+	Model    string           `json:"model"`
+	Dim      int              `json:"dim"`
+	Previous clipsearch.Space `json:"previous,omitzero"` // what answered before, and a rollback goes back to
+	Check    string           `json:"check"`             // CRC-32C of the other fields
 }
 
 // ModelDir is where the index in dir keeps the model of a space.

@@ -16,6 +16,7 @@ type change struct {
 	vectors  []clipsearch.Vector
 	captions []clipsearch.Vector
 	thumb    []byte
+	renewed  bool // vectors take the place of others
 	searched bool // its words change
 	lost     bool // a path; without any it goes
 	removed  bool // whatever it has
@@ -72,9 +73,9 @@ func (p *plan) put(e clipsearch.Entry) error {
 	} else {
 		p.describe(c, e)
 	}
-	if have := c.rec.of(p.space); have.Vectors == 0 && len(e.Vectors) > 0 {
-		c.vectors = e.Vectors
-		have.Vectors = len(e.Vectors)
+	if have := c.rec.of(p.space); len(e.Vectors) > 0 && (have.Vectors == 0 || have.Thumb) {
+		c.vectors, c.renewed = e.Vectors, have.Thumb
+		have.Vectors, have.Thumb = len(e.Vectors), false
 		c.rec.setStored(have)
 	}
 	if len(c.thumb) == 0 && len(e.Thumb) > 0 {
@@ -255,9 +256,11 @@ func (c *change) write(t tx, space clipsearch.Space, owner map[string]clipsearch
 		return w.err
 	}
 	w.set(idKey(recordPrefix, c.id), c.rec.encode())
-	if c.old != nil && len(c.old.Captions) > 0 {
+	if c.old != nil {
 		for _, s := range c.old.Stored {
-			w.dropVectors(captionPrefix, s.Space, c.id, c.rec.of(clipsearch.Space(s.Space)).Captions, s.Captions)
+			now := c.rec.of(clipsearch.Space(s.Space))
+			w.dropVectors(vectorPrefix, s.Space, c.id, now.Vectors, s.Vectors)
+			w.dropVectors(captionPrefix, s.Space, c.id, now.Captions, s.Captions)
 		}
 	}
 	for n, v := range c.vectors {

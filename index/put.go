@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/clipsearch/clipsearch"
 )
@@ -19,14 +20,18 @@ const (
 // [clipsearch.ErrInvalid] where an entry cannot be stored, [clipsearch.ErrNoSpace]
 // where the disk has no room; what returns nil survives a crash.
 func (x *Index) Put(ctx context.Context, batch []clipsearch.Entry) error {
+	space, dim, err := x.spaceOf(ctx, batch)
+	if err != nil {
+		return err
+	}
 	var size int64
 	for _, e := range batch {
-		if err := x.valid(e); err != nil {
+		if err := valid(e, dim); err != nil {
 			return err
 		}
 		size += entrySize(e)
 	}
-	_, err := x.apply(ctx, size, func(p *plan) error {
+	_, err = x.apply(ctx, space, size, func(p *plan) error {
 		for _, e := range batch {
 			if err := p.put(e); err != nil {
 				return err
@@ -37,9 +42,33 @@ func (x *Index) Put(ctx context.Context, batch []clipsearch.Entry) error {
 	return err
 }
 
+// spaceOf returns the space of a batch's vectors, and their dimension; none if it has
+// none. It is the one that answers, or one that the index knows: an ingest that has
+// begun before the index was changed to another space loses nothing.
+func (x *Index) spaceOf(ctx context.Context, batch []clipsearch.Entry) (space clipsearch.Space, dim int, err error) {
+	first := true
+	for _, e := range batch {
+		switch {
+		case len(e.Vectors)+len(e.CaptionVectors) == 0:
+		case first:
+			space, first = e.Space, false
+		case e.Space != space:
+			return space, 0, fmt.Errorf("picture %s: vectors of space %.12s among those of %.12s: %w", e.ID, e.Space, space, clipsearch.ErrInvalid)
+		}
+	}
+	if first {
+		return space, 0, nil
+	}
+	dim, err = x.dimOf(ctx, space)
+	if err != nil {
+		return space, 0, fmt.Errorf("store %d pictures: %w", len(batch), err)
+	}
+	return space, dim, nil
+}
+
 // Forget drops paths. Pictures left without any go with them; it returns how many.
 func (x *Index) Forget(ctx context.Context, paths []string) (int, error) {
-	return x.apply(ctx, 0, func(p *plan) error {
+	return x.apply(ctx, clipsearch.Space{}, 0, func(p *plan) error {
 		for _, path := range paths {
 			if err := p.forget(path); err != nil {
 				return err
@@ -51,7 +80,7 @@ func (x *Index) Forget(ctx context.Context, paths []string) (int, error) {
 
 // Delete removes pictures, wherever they were seen. Unknown ones are no error.
 func (x *Index) Delete(ctx context.Context, ids []clipsearch.ID) error {
-	_, err := x.apply(ctx, 0, func(p *plan) error {
+	_, err := x.apply(ctx, clipsearch.Space{}, 0, func(p *plan) error {
 		for _, id := range ids {
 			c, err := p.change(id)
 			if err != nil {
@@ -64,8 +93,9 @@ func (x *Index) Delete(ctx context.Context, ids []clipsearch.ID) error {
 	return err
 }
 
-// apply carries out what fill plans, and returns how many pictures are gone.
-func (x *Index) apply(ctx context.Context, size int64, fill func(*plan) error) (gone int, err error) {
+// apply carries out what fill plans, in which vectors are those of space (of the one
+// that answers if it is zero), and returns how many pictures are gone.
+func (x *Index) apply(ctx context.Context, space clipsearch.Space, size int64, fill func(*plan) error) (gone int, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
@@ -74,9 +104,18 @@ func (x *Index) apply(ctx context.Context, size int64, fill func(*plan) error) (
 	if err := checkSpace(x.dir, max(2*size, margin)); err != nil {
 		return 0, err
 	}
+	if err := x.upgrade(); err != nil {
+		return 0, err
+	}
+	if space == (clipsearch.Space{}) {
+		space = x.meta().Space
+	}
 	var p *plan
 	err = x.store.view(func(t tx) error {
-		p = newPlan(t, x.meta.Space)
+		if _, err := t.spaceEntry(space); errors.Is(err, errMissing) && space != x.meta().Space {
+			return x.noSpace(space, err) // dropped a moment ago
+		}
+		p = newPlan(t, space)
 		return fill(p)
 	})
 	if err != nil {
@@ -111,6 +150,9 @@ func (x *Index) commit(p *plan, part []*change) error {
 				return fmt.Errorf("store picture %s: %w", c.id, err)
 			}
 		}
+		if err := x.owe(t, p, part); err != nil {
+			return err
+		}
 		return t.set([]byte(countsKey), encode(n))
 	})
 	if errors.Is(err, errTooBig) {
@@ -119,38 +161,67 @@ func (x *Index) commit(p *plan, part []*change) error {
 	if err != nil {
 		return err
 	}
-	x.remember(part)
+	x.touch(part)
+	x.remember(p.space, part)
 	return nil
 }
 
+// owe notes that pictures come without vectors of the space that answers.
+func (x *Index) owe(t tx, p *plan, part []*change) error {
+	space := x.meta().Space
+	owes := func(c *change) bool { return !c.gone() && c.rec.lacks(space) && (c.old == nil || !c.old.lacks(space)) }
+	if p.space == space || !slices.ContainsFunc(part, owes) {
+		return nil
+	}
+	i, err := t.intent()
+	w := writer{t: t, err: err}
+	i.Owed = true
+	w.intent(i)
+	return w.err
+}
+
+// touch notes for Change what is written while it looks.
+func (x *Index) touch(part []*change) {
+	if x.touched == nil {
+		return
+	}
+	for _, c := range part {
+		x.touched[c.id] = true
+	}
+}
+
 // valid returns an error wrapping [clipsearch.ErrInvalid] unless e can be stored,
-// be its picture known or not.
-func (x *Index) valid(e clipsearch.Entry) error {
+// be its picture known or not, with vectors of dim numbers.
+func valid(e clipsearch.Entry, dim int) error {
 	switch {
 	case e.ID == clipsearch.ID{}:
 		return fmt.Errorf("an entry without an id: %w", clipsearch.ErrInvalid)
 	case len(e.Thumb) > maxThumb:
 		return fmt.Errorf("picture %s: a thumbnail of %d bytes, at most %d are kept: %w", e.ID, len(e.Thumb), maxThumb, clipsearch.ErrInvalid)
-	case len(e.Vectors)+len(e.CaptionVectors) > 0 && e.Space != x.meta.Space:
-		return fmt.Errorf("picture %s: vectors of space %.12s, the index answers with %.12s (%s): %w", e.ID, e.Space, x.meta.Space, x.meta.Model, clipsearch.ErrInvalid)
 	case e.CaptionVectors != nil && len(e.CaptionVectors) != len(e.Captions):
 		return fmt.Errorf("picture %s: %d vectors of %d captions: %w", e.ID, len(e.CaptionVectors), len(e.Captions), clipsearch.ErrInvalid)
-	case len(e.Vectors) > maxVectors || len(e.CaptionVectors) > maxVectors:
-		return fmt.Errorf("picture %s: more than %d vectors: %w", e.ID, maxVectors, clipsearch.ErrInvalid)
 	}
-	for _, list := range [][]clipsearch.Vector{e.Vectors, e.CaptionVectors} {
+	return validVectors(e.ID, dim, e.Vectors, e.CaptionVectors)
+}
+
+// validVectors returns an error unless these can be a picture's.
+func validVectors(id clipsearch.ID, dim int, lists ...[]clipsearch.Vector) error {
+	for _, list := range lists {
+		if len(list) > maxVectors {
+			return fmt.Errorf("picture %s: more than %d vectors: %w", id, maxVectors, clipsearch.ErrInvalid)
+		}
 		for n, v := range list {
-			if err := x.validVector(v); err != nil {
-				return fmt.Errorf("picture %s, vector %d: %w", e.ID, n, err)
+			if err := validVector(v, dim); err != nil {
+				return fmt.Errorf("picture %s, vector %d: %w", id, n, err)
 			}
 		}
 	}
 	return nil
 }
 
-func (x *Index) validVector(v clipsearch.Vector) error {
-	if len(v) != x.meta.Dim {
-		return fmt.Errorf("%d numbers, the index has %d: %w", len(v), x.meta.Dim, clipsearch.ErrInvalid)
+func validVector(v clipsearch.Vector, dim int) error {
+	if len(v) != dim {
+		return fmt.Errorf("%d numbers, the index has %d: %w", len(v), dim, clipsearch.ErrInvalid)
 	}
 	if err := unitLength(v); err != nil {
 		return fmt.Errorf("%v: %w", err, clipsearch.ErrInvalid)

@@ -34,6 +34,7 @@ type stored struct {
 	Space    []byte `cbor:"1,keyasint"`
 	Vectors  int    `cbor:"2,keyasint"`
 	Captions int    `cbor:"3,keyasint,omitempty"` // 0, or one for each of the record's captions
+	Thumb    bool   `cbor:"4,keyasint,omitempty"` // the vectors are the thumbnail's: the original was not there
 }
 
 // file is a clipsearch.File.

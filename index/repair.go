@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/clipsearch/clipsearch"
 )
@@ -15,13 +16,19 @@ type repair struct {
 	paths    map[clipsearch.ID]bool // whose path entries are to be written again
 	captions map[clipsearch.ID]bool // whose captions' vectors are to be dropped
 	counts   bool
-	space    bool // s/ of the space that answers, and M
-	meta     bool // the files
+	strip    map[clipsearch.ID]map[clipsearch.Space]bool // pictures, and spaces whose vectors they are to lose
+	spaces   map[clipsearch.Space]spaceEntry             // to be written again
+	owed     bool                                        // vectors of the space that answers
+	space    bool                                        // s/ of the space that answers, and M
+	meta     bool                                        // the files
 }
 
 // repairStore puts the store right. The caller holds x.writing.
 func (c *check) repairStore() error {
-	r := &repair{out: map[clipsearch.ID]bool{}, paths: map[clipsearch.ID]bool{}, captions: map[clipsearch.ID]bool{}}
+	r := &repair{
+		out: map[clipsearch.ID]bool{}, paths: map[clipsearch.ID]bool{}, captions: map[clipsearch.ID]bool{},
+		strip: map[clipsearch.ID]map[clipsearch.Space]bool{}, spaces: map[clipsearch.Space]spaceEntry{},
+	}
 	for _, fix := range c.repairs {
 		fix(r)
 	}
@@ -29,7 +36,7 @@ func (c *check) repairStore() error {
 		return nil
 	}
 	if r.meta {
-		if err := writeMeta(c.x.dir, c.x.meta); err != nil {
+		if err := writeMeta(c.x.dir, c.x.meta()); err != nil {
 			return err
 		}
 	}
@@ -59,6 +66,17 @@ func (c *check) steps(r *repair) (steps []func(*writer)) {
 	for _, key := range r.drop {
 		add(func(w *writer) { w.delete(key) })
 	}
+	for id, spaces := range r.strip {
+		if !r.out[id] {
+			add(func(w *writer) { c.strip(w, id, spaces) })
+		}
+	}
+	for space, e := range r.spaces {
+		add(func(w *writer) { w.set(spaceKey(spacePrefix, space), encode(e)) })
+	}
+	if r.owed {
+		add(func(w *writer) { w.intent(intent{Next: c.intent.Next, Owed: true}) })
+	}
 	for id := range r.captions {
 		if !r.out[id] {
 			add(func(w *writer) { c.dropCaptions(w, id) })
@@ -76,8 +94,9 @@ func (c *check) steps(r *repair) (steps []func(*writer)) {
 	}
 	if r.space {
 		add(func(w *writer) {
-			w.set([]byte(metaKey), encode(c.x.meta))
-			w.set(spaceKey(spacePrefix, c.x.meta.Space), encode(spaceEntry{Model: c.x.meta.Model, Dim: c.x.meta.Dim}))
+			m := c.x.meta()
+			w.set([]byte(metaKey), encode(m))
+			w.set(spaceKey(spacePrefix, m.Space), encode(spaceEntry{Model: m.Model, Dim: m.Dim}))
 		})
 	}
 	return steps
@@ -164,8 +183,11 @@ func (x *Index) unload() {
 // repairRest puts right what is not in the store.
 func (c *check) repairRest(ctx context.Context) error {
 	var errs []error
+	for _, dir := range c.strange {
+		errs = append(errs, os.RemoveAll(dir))
+	}
 	if c.remodel {
-		if err := saveModel(c.x.dir, c.x.meta.Space, c.x.options); err != nil {
+		if err := saveModel(c.x.dir, c.x.meta().Space, c.x.options); err != nil {
 			errs = append(errs, withSpace(err, c.x.dir))
 		}
 	}

@@ -13,14 +13,15 @@ import (
 // Stats tells what the index holds and takes. It counts nothing: the counts are
 // kept by every write.
 func (x *Index) Stats(ctx context.Context) (clipsearch.Stats, error) {
-	st := clipsearch.Stats{Model: x.meta.Model, Dim: x.meta.Dim, Bytes: map[string]int64{}}
+	m := x.meta()
+	st := clipsearch.Stats{Model: m.Model, Dim: m.Dim, Bytes: map[string]int64{}}
 	err := x.view(ctx, func(t tx) error {
 		n, err := t.counts()
 		if err != nil {
 			return fmt.Errorf("read counts: %w: run `clipsearch check --repair`", err)
 		}
 		st.Images, st.Files, st.Captions = n.Images, n.Files, n.Captions
-		st.Spaces, err = t.spaces(n, x.meta.Space)
+		st.Spaces, err = x.spaces(t, n)
 		return err
 	})
 	if err != nil {
@@ -40,30 +41,16 @@ func (x *Index) Stats(ctx context.Context) (clipsearch.Stats, error) {
 	return st, nil
 }
 
-// spaces lists the spaces that the store knows.
-func (t tx) spaces(n counts, active clipsearch.Space) (list []clipsearch.SpaceStats, err error) {
-	err = t.scan([]byte(spacePrefix), true, func(key, value []byte, err error) error {
-		var e spaceEntry
-		if err != nil || len(key) != 2+len(active) || decode(value, &e) != nil {
-			return nil // Check names it
-		}
-		space := clipsearch.Space(key[2:])
-		list = append(list, clipsearch.SpaceStats{Model: e.Model, Digest: space, Dim: e.Dim, Images: n.of(space), Active: space == active})
-		return nil
-	})
-	return list, err
-}
-
 // memoryBytes is what the vectors and records in memory take, about.
 func (x *Index) memoryBytes() int64 {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	var n int64
 	if x.mem.vectors != nil {
-		n += vectorBytes(x.mem.vectors, x.meta.Dim) + int64(len(x.mem.ids))*64
+		n += vectorBytes(x.mem.vectors, x.meta().Dim) + int64(len(x.mem.ids))*64
 	}
 	if x.mem.captions != nil {
-		n += vectorBytes(&x.mem.captions.vectors, x.meta.Dim) + int64(len(x.mem.captions.texts))*128
+		n += vectorBytes(&x.mem.captions.vectors, x.meta().Dim) + int64(len(x.mem.captions.texts))*128
 	}
 	return n + int64(len(x.mem.images))*512
 }
@@ -114,10 +101,11 @@ func (x *Index) Vectors(ctx context.Context) iter.Seq2[clipsearch.ID, clipsearch
 // vectorsOf returns the vectors of pictures, nil where there is none.
 func (x *Index) vectorsOf(ctx context.Context, ids []clipsearch.ID) ([]clipsearch.Vector, error) {
 	found := make([]clipsearch.Vector, len(ids))
+	m := x.meta()
 	err := x.view(ctx, func(t tx) error {
 		for i, id := range ids {
-			b, err := t.get(vectorKey(vectorPrefix, x.meta.Space, id, 0))
-			v := make(clipsearch.Vector, x.meta.Dim)
+			b, err := t.get(vectorKey(vectorPrefix, m.Space, id, 0))
+			v := make(clipsearch.Vector, m.Dim)
 			if err == nil && decodeVector(v, b) == nil {
 				found[i] = v
 			}

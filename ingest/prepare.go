@@ -24,6 +24,7 @@ type item struct {
 	found
 	entry   clipsearch.Entry
 	fit     *image.RGBA // what the model sees; nil where no vector is wanted
+	small   bool        // fit is the thumbnail's
 	gone    []string    // earlier paths that no longer exist; they are forgotten
 	outcome outcome
 	put     bool  // there is something to store
@@ -160,21 +161,32 @@ func (r *run) decode(ctx context.Context, it *item, data []byte) (bad, err error
 		it.entry.Captions = nil
 		return nil, nil
 	}
+	return r.withPixels(ctx, data, info, func(img *image.RGBA) (bad error) {
+		if it.entry.Thumb = data; !picture.ServesAsThumb(data, info, r.ThumbSide, maxOwnThumb) {
+			if it.entry.Thumb, bad = picture.Thumb(img, r.ThumbSide); bad != nil {
+				return bad
+			}
+		}
+		it.fit = r.Encoder.Fit(img)
+		return nil
+	})
+}
+
+// withPixels decodes a picture, with all others within the run's memory, and hands
+// it to use. bad is what is wrong with the picture, err what ends the run.
+func (r *run) withPixels(ctx context.Context, data []byte, info picture.Info, use func(*image.RGBA) error) (bad, err error) {
 	free, err := acquire(ctx, r.pixels, bytesPerPixel*min(int64(info.Width)*int64(info.Height), r.Memory), r.Memory)
 	if err != nil {
 		return nil, err
 	}
 	defer free()
 	img, _, bad := picture.Decode(data, picture.Options{MaxPixels: r.MaxPixels, Upright: true})
+	if bad == nil {
+		bad = use(img)
+	}
 	if bad != nil {
 		return plain(bad), nil
 	}
-	if it.entry.Thumb = data; !picture.ServesAsThumb(data, info, r.ThumbSide, maxOwnThumb) {
-		if it.entry.Thumb, bad = picture.Thumb(img, r.ThumbSide); bad != nil {
-			return plain(bad), nil
-		}
-	}
-	it.fit = r.Encoder.Fit(img)
 	return nil, nil
 }
 

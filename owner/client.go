@@ -15,6 +15,8 @@ import (
 	"net/url"
 	"path/filepath"
 	"time"
+
+	"github.com/clipsearch/clipsearch"
 )
 
 // client is a connection to the owner of an index.
@@ -175,6 +177,9 @@ func (c *client) post(ctx context.Context, name string, body []byte) (*http.Resp
 		return nil, nil, err
 	}
 	req.Header.Set("Authorization", "Bearer "+c.token)
+	if space := clipsearch.SpaceOf(ctx); space != (clipsearch.Space{}) {
+		req.Header.Set(spaceHeader, space.String())
+	}
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, nil, err

@@ -30,6 +30,7 @@ var kinds = []struct {
 	{"no-space", clipsearch.ErrNoSpace},
 	{"canceled", context.Canceled},
 	{"deadline", context.DeadlineExceeded},
+	{"space", clipsearch.ErrSpace},
 	{"left", errLeft},
 	{"no-texts", errNoTexts},
 }

@@ -258,6 +258,25 @@ func (x *fake) Compact(ctx context.Context) error {
 	return err
 }
 
+// The spaces are the real index's business.
+
+func (x *fake) Spaces(ctx context.Context) (clipsearch.Spaces, error) {
+	end, err := x.begin(ctx, "spaces")
+	defer end()
+	return clipsearch.Spaces{Images: len(x.entries)}, err
+}
+
+func (x *fake) SwitchTo(context.Context, clipsearch.SpaceStats) error { return nil }
+
+func (x *fake) Lacking(context.Context, clipsearch.Space, clipsearch.ID, int, bool) ([]clipsearch.Lack, error) {
+	return nil, nil
+}
+
+func (x *fake) Reencode(context.Context, clipsearch.Space, []clipsearch.Reencoded) error { return nil }
+func (x *fake) Change(context.Context) (bool, error)                                     { return true, nil }
+func (x *fake) Rollback(context.Context) error                                           { return nil }
+func (x *fake) DropSpaces(context.Context) (int, int64, error)                           { return 0, 0, nil }
+
 func (x *fake) Close() error {
 	x.mu.Lock()
 	defer x.mu.Unlock()

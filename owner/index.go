@@ -77,10 +77,46 @@ func (h *Handle) Compact(ctx context.Context) error {
 	return err
 }
 
+func (h *Handle) Spaces(ctx context.Context) (clipsearch.Spaces, error) {
+	return do(ctx, h, spaces, none{})
+}
+
+func (h *Handle) SwitchTo(ctx context.Context, to clipsearch.SpaceStats) error {
+	_, err := do(ctx, h, switchTo, to)
+	return err
+}
+
+func (h *Handle) Lacking(ctx context.Context, space clipsearch.Space, after clipsearch.ID, n int, improve bool) ([]clipsearch.Lack, error) {
+	return do(ctx, h, lacking, lackingQuery{space, after, n, improve})
+}
+
+func (h *Handle) Reencode(ctx context.Context, space clipsearch.Space, batch []clipsearch.Reencoded) error {
+	_, err := do(ctx, h, reencode, reencodeQuery{space, batch})
+	return err
+}
+
+func (h *Handle) Change(ctx context.Context) (bool, error) {
+	return do(ctx, h, change, none{})
+}
+
+func (h *Handle) Rollback(ctx context.Context) error {
+	_, err := do(ctx, h, rollback, none{})
+	return err
+}
+
+func (h *Handle) DropSpaces(ctx context.Context) (int, int64, error) {
+	d, err := do(ctx, h, drop, none{})
+	return d.Spaces, d.Bytes, err
+}
+
 // EncodeTexts lets the owner's warm encoder work. ok is false where it has none
-// of this process's space; then the caller's own must do it.
+// of the space that ctx names, or else of this process's; then the caller's own must do it.
 func (h *Handle) EncodeTexts(ctx context.Context, list []string) (vectors []clipsearch.Vector, ok bool, err error) {
-	vectors, err = do(ctx, h, texts, textsQuery{list, h.options.Space})
+	space := clipsearch.SpaceOf(ctx)
+	if space == (clipsearch.Space{}) {
+		space = h.options.Space
+	}
+	vectors, err = do(ctx, h, texts, textsQuery{list, space})
 	if errors.Is(err, errNoTexts) {
 		return nil, false, nil
 	}

@@ -2,6 +2,7 @@ package owner
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/clipsearch/clipsearch"
@@ -16,6 +17,7 @@ type source struct {
 	Index
 	encoder Texts // nil if it has none
 	space   clipsearch.Space
+	works   bool // it makes the vectors that the index lacks
 }
 
 // method is one call as both ends know it: how it is named on the wire, what it
@@ -51,6 +53,23 @@ type textsQuery struct {
 	Space clipsearch.Space // of the vectors wanted; zero takes any
 }
 
+type lackingQuery struct {
+	Space   clipsearch.Space
+	After   clipsearch.ID
+	N       int
+	Improve bool
+}
+
+type reencodeQuery struct {
+	Space clipsearch.Space
+	Batch []clipsearch.Reencoded
+}
+
+type dropped struct {
+	Spaces int
+	Bytes  int64
+}
+
 // The calls. To add one: a line here, its name in routes, a method of Handle.
 var (
 	seen     = method[[]clipsearch.File, []clipsearch.ID]{"seen", false, source.Seen}
@@ -69,6 +88,13 @@ var (
 	check    = method[none, []clipsearch.Problem]{"check", false, callCheck}
 	repair   = method[none, []clipsearch.Problem]{"repair", true, callRepair}
 	compact  = method[none, none]{"compact", true, callCompact}
+	spaces   = method[none, clipsearch.Spaces]{"spaces", false, callSpaces}
+	switchTo = method[clipsearch.SpaceStats, none]{"switch", true, silent(source.SwitchTo)}
+	lacking  = method[lackingQuery, []clipsearch.Lack]{"lacking", false, callLacking}
+	reencode = method[reencodeQuery, none]{"reencode", false, callReencode} // done twice is done once
+	change   = method[none, bool]{"change", false, bare(source.Change)}     // so is this
+	rollback = method[none, none]{"rollback", true, callRollback}
+	drop     = method[none, dropped]{"dropspaces", true, callDrop}
 	texts    = method[textsQuery, []clipsearch.Vector]{"texts", false, callTexts}
 )
 
@@ -82,6 +108,7 @@ func routes() []route {
 	return []route{
 		seen, has, put, forget, remove, image, vector, thumb, nearest, match, captions,
 		files, stats, check, repair, compact, texts,
+		spaces, switchTo, lacking, reencode, change, rollback, drop,
 	}
 }
 
@@ -109,12 +136,42 @@ func callCompact(s source, ctx context.Context, _ none) (none, error) {
 	return none{}, s.Compact(ctx)
 }
 
+func callSpaces(s source, ctx context.Context, _ none) (clipsearch.Spaces, error) {
+	a, err := s.Spaces(ctx)
+	a.Carried = s.works
+	return a, err
+}
+
+func callLacking(s source, ctx context.Context, q lackingQuery) ([]clipsearch.Lack, error) {
+	return s.Lacking(ctx, q.Space, q.After, q.N, q.Improve)
+}
+
+func callReencode(s source, ctx context.Context, q reencodeQuery) (none, error) {
+	return none{}, s.Reencode(ctx, q.Space, q.Batch)
+}
+
+func callRollback(s source, ctx context.Context, _ none) (none, error) {
+	return none{}, s.Rollback(ctx)
+}
+
+func callDrop(s source, ctx context.Context, _ none) (d dropped, err error) {
+	d.Spaces, d.Bytes, err = s.DropSpaces(ctx)
+	return d, err
+}
+
 func callTexts(s source, ctx context.Context, q textsQuery) ([]clipsearch.Vector, error) {
 	other := q.Space != s.space && q.Space != (clipsearch.Space{}) && s.space != (clipsearch.Space{})
 	if s.encoder == nil || other {
 		return nil, errNoTexts
 	}
-	return s.encoder.EncodeTexts(ctx, q.Texts)
+	if q.Space != (clipsearch.Space{}) {
+		ctx = clipsearch.InSpace(ctx, q.Space)
+	}
+	vectors, err := s.encoder.EncodeTexts(ctx, q.Texts)
+	if errors.Is(err, clipsearch.ErrSpace) {
+		return nil, errNoTexts
+	}
+	return vectors, err
 }
 
 // silent makes a method of one that answers nothing.

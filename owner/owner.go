@@ -30,6 +30,15 @@ type Index interface {
 	Stats(ctx context.Context) (clipsearch.Stats, error)
 	Check(ctx context.Context, repair bool) ([]clipsearch.Problem, error)
 	Compact(ctx context.Context) error
+
+	Spaces(ctx context.Context) (clipsearch.Spaces, error)
+	SwitchTo(ctx context.Context, to clipsearch.SpaceStats) error
+	Lacking(ctx context.Context, space clipsearch.Space, after clipsearch.ID, n int, improve bool) ([]clipsearch.Lack, error)
+	Reencode(ctx context.Context, space clipsearch.Space, batch []clipsearch.Reencoded) error
+	Change(ctx context.Context) (bool, error)
+	Rollback(ctx context.Context) error
+	DropSpaces(ctx context.Context) (n int, bytes int64, err error)
+
 	Close() error
 }
 
@@ -46,8 +55,16 @@ type Options struct {
 	Open   func() (Index, error)
 	Create bool // the directory may be made if there is none
 
-	Texts Texts            // answers the texts of clients; may be nil
-	Space clipsearch.Space // of Texts, or of this process's own encoder; a client is not lent an encoder of another space
+	// Texts answers the texts of clients; may be nil. Where a client wants vectors of
+	// a space that it has not (see [clipsearch.SpaceOf]) its error wraps
+	// [clipsearch.ErrSpace], and the client does without.
+	Texts Texts
+	Space clipsearch.Space // of Texts, or of this process's own encoder, where that is always the same; a client is not lent an encoder of another space
+
+	// Work is done while this process owns the index, beside all calls: it begins
+	// when the index is open, and ends soon after its context; Close waits for it.
+	// Its owner makes the vectors that the index lacks, and says so in Spaces.
+	Work func(ctx context.Context)
 
 	// Enduring is for a server: a write that begins after an owner's crash goes to
 	// the next owner. Without it every write after a crash fails, so that a command

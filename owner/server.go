@@ -99,7 +99,11 @@ func (m method[Q, A]) handler(s *service) (string, http.HandlerFunc) {
 			return
 		}
 		defer s.gate.exit()
-		a, err := m.guarded(r.Context(), s.source, q)
+		ctx := r.Context()
+		if space, err := clipsearch.ParseSpace(r.Header.Get(spaceHeader)); err == nil {
+			ctx = clipsearch.InSpace(ctx, space)
+		}
+		a, err := m.guarded(ctx, s.source, q)
 		if err != nil && errors.Is(context.Cause(r.Context()), errLeft) {
 			err = errLeft // cut short by stop, not by the client
 		}

@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ type tenure struct {
 	file    holderFile
 	service *service
 	index   Index
+	endWork func() // and wait for it
 }
 
 // own makes this process the owner of the index in dir. It returns nil where
@@ -58,11 +60,29 @@ func (t *tenure) begin(o Options) error {
 	if err != nil {
 		return err
 	}
-	t.service = serve(l, source{t.index, o.Texts, o.Space}, t.file.Token, o.Version)
+	t.service = serve(l, source{t.index, o.Texts, o.Space, o.Work != nil}, t.file.Token, o.Version)
+	t.work(o.Work)
 	if err := t.file.write(t.dir); err != nil {
 		return notWritable(t.dir, err)
 	}
 	return nil
+}
+
+// work begins what is done beside the calls.
+func (t *tenure) work(work func(context.Context)) {
+	if work == nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		work(ctx)
+	}()
+	t.endWork = func() {
+		cancel()
+		<-done
+	}
 }
 
 // listen prefers a socket in the directory. A path that is too long, a file
@@ -87,6 +107,9 @@ func (t *tenure) listen() (net.Listener, error) {
 // close leaves the index to others once their calls have been answered. It undoes
 // what begin has done, however far that came; the lock goes last.
 func (t *tenure) close() error {
+	if t.endWork != nil {
+		t.endWork()
+	}
 	if t.service != nil {
 		if err := t.service.stop(t.grace); err != nil {
 			// Closing a store under a running call, or letting another process open it,

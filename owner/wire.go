@@ -20,6 +20,7 @@ const (
 	kindHeader  = "Clipsearch-Error" // the kinds of an error; its message is the body
 	nonceHeader = "Clipsearch-Nonce"
 	proofHeader = "Clipsearch-Proof"
+	spaceHeader = "Clipsearch-Space" // that a call must meet, if any
 
 	lifePath = "/life"
 	leftLine = "left\n" // the last word on a lifeline
@@ -77,6 +78,12 @@ func portable(v any) any {
 	switch v := v.(type) {
 	case []clipsearch.File:
 		return portableFiles(v)
+	case []clipsearch.Lack:
+		list := append([]clipsearch.Lack{}, v...)
+		for i := range list {
+			list[i].Image = portableImage(list[i].Image)
+		}
+		return list
 	case clipsearch.Image:
 		return portableImage(v)
 	case []clipsearch.Entry:

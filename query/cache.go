@@ -13,20 +13,25 @@ import (
 type vectorCache struct {
 	mu    sync.Mutex
 	order list.List // of cached, last used first
-	at    map[string]*list.Element
+	at    map[cacheKey]*list.Element
+}
+
+type cacheKey struct {
+	space clipsearch.Space
+	text  string
 }
 
 type cached struct {
-	text   string
+	cacheKey
 	vector clipsearch.Vector
 }
 
 const cacheSize = 256 // texts; at 512 numbers each, half a megabyte
 
-func (c *vectorCache) get(text string) (clipsearch.Vector, bool) {
+func (c *vectorCache) get(key cacheKey) (clipsearch.Vector, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e, ok := c.at[text]
+	e, ok := c.at[key]
 	if !ok {
 		return nil, false
 	}
@@ -34,19 +39,19 @@ func (c *vectorCache) get(text string) (clipsearch.Vector, bool) {
 	return e.Value.(cached).vector, true
 }
 
-func (c *vectorCache) put(text string, v clipsearch.Vector) {
+func (c *vectorCache) put(key cacheKey, v clipsearch.Vector) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.at == nil {
-		c.at = map[string]*list.Element{}
+		c.at = map[cacheKey]*list.Element{}
 	}
-	if e, ok := c.at[text]; ok {
+	if e, ok := c.at[key]; ok {
 		c.order.MoveToFront(e)
 		return
 	}
-	c.at[text] = c.order.PushFront(cached{text, v})
+	c.at[key] = c.order.PushFront(cached{key, v})
 	if c.order.Len() > cacheSize {
 		last := c.order.Remove(c.order.Back()).(cached)
-		delete(c.at, last.text)
+		delete(c.at, last.cacheKey)
 	}
 }

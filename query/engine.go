@@ -30,6 +30,12 @@ type Engine struct {
 	Index   Index
 	Exists  func(path string) bool // which of a picture's paths to show; the first if nil
 
+	// Pin has a query meet one space: it calls fn with a context that names the space
+	// which answers (see [clipsearch.InSpace]), and once more where fn's error wraps
+	// [clipsearch.ErrSpace]: another one answers by then. A context that names a space
+	// already it hands on as it is. Nil: there is but one space.
+	Pin func(ctx context.Context, fn func(context.Context) error) error
+
 	vectors vectorCache
 }
 
@@ -49,8 +55,20 @@ const (
 // Search runs q and returns its page of results, best first. It is an error
 // wrapping [clipsearch.ErrInvalid] if q is not valid or asks for nothing, and
 // one wrapping [clipsearch.ErrNotFound] if q names a picture that the index
-// does not hold. A page beyond the end is empty.
-func (e *Engine) Search(ctx context.Context, q Query) (Answer, error) {
+// does not hold. A page beyond the end is empty. An answer is of one space; who
+// gives q a Vector has encoded it under the same Pin.
+func (e *Engine) Search(ctx context.Context, q Query) (a Answer, err error) {
+	if e.Pin == nil {
+		return e.search(ctx, q)
+	}
+	err = e.Pin(ctx, func(ctx context.Context) (err error) {
+		a, err = e.search(ctx, q)
+		return err
+	})
+	return a, err
+}
+
+func (e *Engine) search(ctx context.Context, q Query) (Answer, error) {
 	start := time.Now()
 	if err := q.Valid(); err != nil {
 		return Answer{}, err

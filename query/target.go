@@ -119,11 +119,12 @@ func (e *Engine) pictures(ctx context.Context, q Query) ([]weighted, error) {
 // encode returns the vectors of texts, asking the encoder only for those that
 // were not asked for lately.
 func (e *Engine) encode(ctx context.Context, texts []string) ([]clipsearch.Vector, error) {
+	space := clipsearch.SpaceOf(ctx)
 	vectors := make([]clipsearch.Vector, len(texts))
 	var missing []string
 	var at []int
 	for i, t := range texts {
-		v, ok := e.vectors.get(t)
+		v, ok := e.vectors.get(cacheKey{space, t})
 		if !ok {
 			missing, at = append(missing, t), append(at, i)
 		}
@@ -138,7 +139,7 @@ func (e *Engine) encode(ctx context.Context, texts []string) ([]clipsearch.Vecto
 	}
 	for j, v := range fresh {
 		vectors[at[j]] = v
-		e.vectors.put(missing[j], v)
+		e.vectors.put(cacheKey{space, missing[j]}, v)
 	}
 	return vectors, nil
 }

@@ -48,15 +48,17 @@ func (s *Server) describe(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	v, err := s.encodeImage(r.Context(), f.image)
+	results, err := pinned(r.Context(), s, func(ctx context.Context) ([]textScore, error) {
+		v, err := s.encodeImage(ctx, f.image)
+		if err != nil {
+			return nil, err
+		}
+		hits, err := s.rank(ctx, v, labels, limit)
+		return softmax(hits, s.model(ctx).LogitScale), err
+	})
 	if err != nil {
 		return err
 	}
-	hits, err := s.rank(r.Context(), v, labels, limit)
-	if err != nil {
-		return err
-	}
-	results := softmax(hits, s.logitScale())
 	return sendJSON(w, http.StatusOK, described{Image: strings.ToValidUTF8(f.name, "\uFFFD"), Results: results[:min(limit, len(results))]})
 }
 
@@ -118,12 +120,15 @@ func (s *Server) rank(ctx context.Context, v clipsearch.Vector, labels []string,
 }
 
 // captionsOf returns the captions of the index that describe a picture of it.
-func (s *Server) captionsOf(ctx context.Context, id clipsearch.ID, limit int) ([]clipsearch.TextHit, error) {
-	v, err := s.Library.Vector(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	return s.nearestCaptions(ctx, v, limit)
+func (s *Server) captionsOf(ctx context.Context, id clipsearch.ID, limit int) ([]textScore, error) {
+	return pinned(ctx, s, func(ctx context.Context) ([]textScore, error) {
+		v, err := s.Library.Vector(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		hits, err := s.nearestCaptions(ctx, v, limit)
+		return softmax(hits, s.model(ctx).LogitScale), err
+	})
 }
 
 func (s *Server) nearestCaptions(ctx context.Context, v clipsearch.Vector, limit int) ([]clipsearch.TextHit, error) {
@@ -132,8 +137,6 @@ func (s *Server) nearestCaptions(ctx context.Context, v clipsearch.Vector, limit
 	}
 	return s.Captions.NearestCaptions(ctx, v, limit)
 }
-
-func (s *Server) logitScale() float64 { return cmp.Or(s.LogitScale, 100) }
 
 // softmax makes probabilities of cosines, best first, with the model's logit_scale.
 func softmax(hits []clipsearch.TextHit, scale float64) []textScore {

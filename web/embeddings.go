@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -72,19 +73,23 @@ func (s *Server) embeddings(w http.ResponseWriter, r *http.Request) error {
 	if err := b.check(); err != nil {
 		return err
 	}
-	vectors, err := s.encodeInputs(r, b.Input)
+	var m Model
+	vectors, err := pinned(r.Context(), s, func(ctx context.Context) ([]clipsearch.Vector, error) {
+		m = s.model(ctx)
+		return s.encodeInputs(ctx, b.Input)
+	})
 	if err != nil {
 		return err
 	}
-	answer := embeddingsAnswer{Object: "list", Model: s.Model, Data: []embedding{}}
+	answer := embeddingsAnswer{Object: "list", Model: m.Name, Data: []embedding{}}
 	for i, v := range vectors {
 		e := embedding{Object: "embedding", Index: i, Embedding: v}
 		if b.EncodingFormat == "base64" {
 			e.Embedding = littleEndian(v)
 		}
 		answer.Data = append(answer.Data, e)
-		if t := b.Input[i].Text; t != "" && s.Tokens != nil {
-			answer.Usage.PromptTokens += s.Tokens(t)
+		if t := b.Input[i].Text; t != "" && m.Tokens != nil {
+			answer.Usage.PromptTokens += m.Tokens(t)
 		}
 	}
 	answer.Usage.TotalTokens = answer.Usage.PromptTokens
@@ -109,7 +114,7 @@ func (b embeddingsBody) check() error {
 }
 
 // encodeInputs encodes all texts at once and the pictures one by one.
-func (s *Server) encodeInputs(r *http.Request, list inputs) ([]clipsearch.Vector, error) {
+func (s *Server) encodeInputs(ctx context.Context, list inputs) ([]clipsearch.Vector, error) {
 	vectors := make([]clipsearch.Vector, len(list))
 	var texts []string
 	var at []int
@@ -122,7 +127,7 @@ func (s *Server) encodeInputs(r *http.Request, list inputs) ([]clipsearch.Vector
 		if err != nil {
 			return nil, err
 		}
-		if vectors[i], err = s.encodeImage(r.Context(), file); err != nil {
+		if vectors[i], err = s.encodeImage(ctx, file); err != nil {
 			return nil, err
 		}
 	}
@@ -132,7 +137,7 @@ func (s *Server) encodeInputs(r *http.Request, list inputs) ([]clipsearch.Vector
 	if err := checkTexts(texts); err != nil {
 		return nil, err
 	}
-	encoded, err := s.encodeTexts(r.Context(), texts)
+	encoded, err := s.encodeTexts(ctx, texts)
 	if err != nil {
 		return nil, err
 	}

@@ -170,7 +170,7 @@ func newSite(t testing.TB, change ...func(*Server)) site {
 		f.images = append(f.images, m)
 		f.vectors[m.ID], _ = f.EncodeImage(t.Context(), file)
 	}
-	s := &Server{Search: f, Library: f, Images: f, Texts: f, Captions: f, Model: "fake-1", Roots: roots(dir)}
+	s := &Server{Search: f, Library: f, Images: f, Texts: f, Captions: f, Model: func(context.Context) Model { return Model{Name: "fake-1"} }, Roots: roots(dir)}
 	for _, c := range change {
 		c(s)
 	}

@@ -113,9 +113,9 @@ func (s *Server) captions(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	hits, err := s.captionsOf(r.Context(), m.ID, limit)
+	results, err := s.captionsOf(r.Context(), m.ID, limit)
 	if err != nil {
 		return err
 	}
-	return sendJSON(w, http.StatusOK, described{Image: m.ID.String(), Results: softmax(hits, s.logitScale())})
+	return sendJSON(w, http.StatusOK, described{Image: m.ID.String(), Results: results})
 }

@@ -14,7 +14,7 @@ import (
 )
 
 func TestDescribe(t *testing.T) {
-	s := newSite(t, func(s *Server) { s.LogitScale = 10 })
+	s := newSite(t, func(s *Server) { s.Model = func(context.Context) Model { return Model{LogitScale: 10} } })
 	lines := read[described](t, s.postForm("/describe", []part{image1(0), {"labels", "", "a cat\n\n dog \r\na long label\n"}}))
 	fields := read[described](t, s.postForm("/describe", []part{{"labels", "", "a cat"}, {"labels", "", "dog"}, {"labels", "", "a long label"}, image1(0)}))
 	if diff := cmp.Diff(lines, fields); diff != "" {

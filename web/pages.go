@@ -222,11 +222,11 @@ func (s *Server) imagePage(w http.ResponseWriter, r *http.Request, m clipsearch.
 
 // textsOf is captionsOf for a page, which does without where there are none.
 func (s *Server) textsOf(ctx context.Context, id clipsearch.ID, limit int) ([]textScore, error) {
-	hits, err := s.captionsOf(ctx, id, limit)
+	texts, err := s.captionsOf(ctx, id, limit)
 	if f, ok := errors.AsType[*failure](err); ok && f.status == http.StatusNotImplemented {
 		return nil, nil
 	}
-	return softmax(hits, s.logitScale()), err
+	return texts, err
 }
 
 // size writes a number of bytes for a person.

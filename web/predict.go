@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 
@@ -23,7 +24,7 @@ func (s *Server) predict(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	v, err := s.predictClip(r, f)
+	v, err := pinned(r.Context(), s, func(ctx context.Context) (clipsearch.Vector, error) { return s.predictClip(ctx, f) })
 	if err != nil {
 		return err
 	}
@@ -34,7 +35,7 @@ func (s *Server) predict(w http.ResponseWriter, r *http.Request) error {
 	return sendJSON(w, http.StatusOK, map[string]string{"clip": string(text)})
 }
 
-func (s *Server) predictClip(r *http.Request, f form) (clipsearch.Vector, error) {
+func (s *Server) predictClip(ctx context.Context, f form) (clipsearch.Vector, error) {
 	var entries map[string]map[string]struct{}
 	if err := json.Unmarshal([]byte(f.first("entries")), &entries); err != nil {
 		return nil, invalid("read the field entries: %v", err)
@@ -47,7 +48,7 @@ func (s *Server) predictClip(r *http.Request, f form) (clipsearch.Vector, error)
 		if err := f.needsPicture(); err != nil {
 			return nil, err
 		}
-		return s.encodeImage(r.Context(), f.image)
+		return s.encodeImage(ctx, f.image)
 	}
 	if _, textual := clip["textual"]; !textual {
 		return nil, invalid("clip is neither textual nor visual")
@@ -56,7 +57,7 @@ func (s *Server) predictClip(r *http.Request, f form) (clipsearch.Vector, error)
 	if err := checkTexts(texts); err != nil {
 		return nil, err
 	}
-	v, err := s.encodeTexts(r.Context(), texts)
+	v, err := s.encodeTexts(ctx, texts)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 
 // upload is a picture that was searched with: what a page of it needs.
 type upload struct {
+	space   clipsearch.Space // of vector
 	vector  clipsearch.Vector
 	preview []byte // a JPEG, or nil
 }

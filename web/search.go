@@ -24,15 +24,19 @@ type found struct {
 }
 
 // find answers the search that v says. path is where its pages are; like, if not
-// nil, is the vector of the picture that v names.
+// nil, is the vector of the picture that v names, in the space that ctx names.
 func (s *Server) find(ctx context.Context, path string, v url.Values, like clipsearch.Vector, limit int) (found, error) {
+	return pinned(ctx, s, func(ctx context.Context) (found, error) { return s.findIn(ctx, path, v, like, limit) })
+}
+
+func (s *Server) findIn(ctx context.Context, path string, v url.Values, like clipsearch.Vector, limit int) (found, error) {
 	start := time.Now()
 	q, notes, err := readQuery(v, limit)
 	if err != nil {
 		return found{}, err
 	}
 	if q.Vector = like; v.Has("picture") && like == nil {
-		if err := s.addPicture(&q, v.Get("picture")); err != nil {
+		if err := s.addPicture(ctx, &q, v.Get("picture")); err != nil {
 			return found{}, err
 		}
 	}
@@ -55,13 +59,23 @@ func (s *Server) find(ctx context.Context, path string, v url.Values, like clips
 	return f, nil
 }
 
-// addPicture has q look for what is like a picture, uploaded lately or indexed.
-func (s *Server) addPicture(q *query.Query, name string) error {
+// addPicture has q look for what is like a picture, uploaded lately or indexed. Of an
+// upload that was encoded in another space the preview is encoded anew.
+func (s *Server) addPicture(ctx context.Context, q *query.Query, name string) error {
 	id, err := clipsearch.ParseID(name)
 	if err != nil {
 		return err
 	}
-	if u, ok := s.uploads.get(id); ok {
+	space := clipsearch.SpaceOf(ctx)
+	u, ok := s.uploads.get(id)
+	if ok && u.space != space && u.preview != nil {
+		u.space = space
+		if u.vector, err = s.encodeImage(ctx, u.preview); err != nil {
+			return err
+		}
+		s.uploads.put(id, u)
+	}
+	if ok && u.space == space {
 		q.Vector = u.vector
 	} else {
 		q.Similar = append(q.Similar, id)
@@ -128,11 +142,13 @@ func (s *Server) similar(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) similarTo(ctx context.Context, id clipsearch.ID, v url.Values, limit int) (found, error) {
-	vector, err := s.Library.Vector(ctx, id)
-	if err != nil {
-		return found{}, err
-	}
-	return s.find(ctx, "/images/"+id.String()+"/similar", v, vector, limit)
+	return pinned(ctx, s, func(ctx context.Context) (found, error) {
+		vector, err := s.Library.Vector(ctx, id)
+		if err != nil {
+			return found{}, err
+		}
+		return s.findIn(ctx, "/images/"+id.String()+"/similar", v, vector, limit)
+	})
 }
 
 // answer writes a page or JSON.
@@ -154,31 +170,43 @@ func (s *Server) postSearch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var like clipsearch.Vector
-	if file != nil {
-		if like, err = s.encodeImage(r.Context(), file); err != nil {
-			return err
+	f, err := pinned(r.Context(), s, func(ctx context.Context) (f found, err error) {
+		var like clipsearch.Vector
+		if file != nil {
+			if like, err = s.encodeUpload(ctx, file, wantsHTML(r)); err != nil {
+				return f, err
+			}
+			v.Set("picture", clipsearch.NewID(file).String())
 		}
-		id := clipsearch.NewID(file)
-		u := upload{vector: like}
-		if wantsHTML(r) && s.Preview != nil {
-			u.preview, _ = s.Preview(file) // its page does without
+		if wantsHTML(r) {
+			_, _, err := readQuery(v, pageLimit)
+			return f, err
 		}
-		s.uploads.put(id, u)
-		v.Set("picture", id.String())
-	}
-	if wantsHTML(r) {
-		if _, _, err := readQuery(v, pageLimit); err != nil {
-			return err
-		}
-		http.Redirect(w, r, pageURL("/search", v, 0), http.StatusSeeOther)
-		return nil
-	}
-	f, err := s.find(r.Context(), "/search", v, like, jsonLimit)
+		return s.findIn(ctx, "/search", v, like, jsonLimit)
+	})
 	if err != nil {
 		return err
 	}
+	if wantsHTML(r) {
+		http.Redirect(w, r, pageURL("/search", v, 0), http.StatusSeeOther)
+		return nil
+	}
 	return sendJSON(w, http.StatusOK, f)
+}
+
+// encodeUpload returns the vector of a picture to search with, and remembers it for
+// the pages of the answer.
+func (s *Server) encodeUpload(ctx context.Context, file []byte, page bool) (clipsearch.Vector, error) {
+	v, err := s.encodeImage(ctx, file)
+	if err != nil {
+		return nil, err
+	}
+	u := upload{space: clipsearch.SpaceOf(ctx), vector: v}
+	if page && s.Preview != nil {
+		u.preview, _ = s.Preview(file) // its page does without
+	}
+	s.uploads.put(clipsearch.NewID(file), u)
+	return v, nil
 }
 
 // readSearch reads what POST /search takes; the file is nil if there is none.

@@ -60,10 +60,8 @@ type Server struct {
 	Captions Captions
 	Keeper   Keeper // nil: the server is read-only
 
-	Model      string                            // what answers, by name
-	LogitScale float64                           // of the model; 100 if zero
-	Tokens     func(text string) int             // counts for usage in /v1/embeddings; 0 each if nil
-	Preview    func(file []byte) ([]byte, error) // a small JPEG of an upload, for its page; none if nil
+	Model   func(ctx context.Context) Model   // what answers in the space that ctx names; nothing is known of it if nil
+	Preview func(file []byte) ([]byte, error) // a small JPEG of an upload, for its page; none if nil
 
 	Roots     func() []string // originals are served from below these, asked each time; from nowhere if nil
 	Keys      Keys            // who may change the library
@@ -77,9 +75,40 @@ type Server struct {
 	TLS       *tls.Config  // nil: plain HTTP
 	Log       *slog.Logger // nil: no log
 
+	// Pin has a request meet one space, as that of [query.Engine] does; nil: there is
+	// but one.
+	Pin func(ctx context.Context, fn func(context.Context) error) error
+
 	uploads  recent // pictures searched with lately
 	decoding turnstile
 	busy     gate
+}
+
+// Model is what a server tells of the model that answers.
+type Model struct {
+	Name       string
+	LogitScale float64               // 100 if zero
+	Tokens     func(text string) int // counts for usage in /v1/embeddings; 0 each if nil
+}
+
+func (s *Server) model(ctx context.Context) (m Model) {
+	if s.Model != nil {
+		m = s.Model(ctx)
+	}
+	m.LogitScale = cmp.Or(m.LogitScale, 100)
+	return m
+}
+
+// pinned returns what fn does, all of it in one space.
+func pinned[A any](ctx context.Context, s *Server, fn func(context.Context) (A, error)) (a A, err error) {
+	if s.Pin == nil {
+		return fn(ctx)
+	}
+	err = s.Pin(ctx, func(ctx context.Context) (err error) {
+		a, err = fn(ctx)
+		return err
+	})
+	return a, err
 }
 
 // Handler returns the routes of s.

@@ -1,0 +1,141 @@
+package index
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"context"
+
+	"github.com/clipsearch/clipsearch"
+)
+
+// checkLostSpace looks for what a space was whose entry is damaged: its vectors
+// tell their dimension. Without any, nothing is lost.
+func (c *check) checkLostSpace(space clipsearch.Space, why error) {
+	key := spaceKey(spacePrefix, space)
+	dim := 0
+	_ = c.x.store.view(func(t tx) error {
+		return t.scan(spaceKey(vectorPrefix, space), true, func(_, value []byte, err error) error {
+			if err != nil {
+				return nil
+			}
+			dim = len(value) / 4
+			return errStop
+		})
+	})
+	if dim == 0 {
+		c.wrongKey(keyName(key), "space is damaged: "+why.Error(), key)
+		return
+	}
+	e := spaceEntry{Model: fmt.Sprintf("unknown-%.12s", space), Dim: dim}
+	c.spaces[space] = e
+	c.wrong(keyName(key), "space is damaged: "+why.Error(), func(r *repair) { r.spaces[space] = e })
+}
+
+// wrongIn notes that a picture has lost vectors of a space that does not answer.
+// They are made again if they are wanted, so the picture stays.
+func (c *check) wrongIn(id clipsearch.ID, space clipsearch.Space, what string) {
+	c.wrong(id.String(), what+": repair drops those of this picture, `clipsearch model switch` makes them again", func(r *repair) {
+		if r.strip[id] == nil {
+			r.strip[id] = map[clipsearch.Space]bool{}
+		}
+		r.strip[id][space] = true
+	})
+}
+
+// strip takes a picture's vectors of some spaces away, found by their keys.
+func (c *check) strip(w *writer, id clipsearch.ID, spaces map[clipsearch.Space]bool) {
+	p := c.pictures[id]
+	var kept []stored
+	for _, s := range p.rec.Stored {
+		space := clipsearch.Space(s.Space)
+		if !spaces[space] {
+			kept = append(kept, s)
+			continue
+		}
+		w.dropVectors(vectorPrefix, s.Space, id, 0, s.Vectors)
+		w.dropVectors(captionPrefix, s.Space, id, 0, s.Captions)
+	}
+	p.rec.Stored = kept
+	w.set(idKey(recordPrefix, id), p.rec.encode())
+}
+
+// checkIntent checks what the index notes that it owes.
+func (c *check) checkIntent(t tx) {
+	b, err := t.get([]byte(intentKey))
+	if errors.Is(err, errMissing) {
+		return
+	}
+	if err == nil {
+		err = decode(b, &c.intent)
+	}
+	if err != nil {
+		c.intent = intent{Owed: true}
+		c.wrong("store", "the note of a change to another model is damaged: "+err.Error()+": repair gives the change up, start it again with `clipsearch model switch`", func(r *repair) { r.owed = true })
+		return
+	}
+	if next := c.intent.next(); len(c.intent.Next) > 0 && (c.spaces[next].Dim == 0 || next == c.x.meta().Space) {
+		c.intent = intent{Owed: true}
+		c.wrong("store", fmt.Sprintf("the index is being changed to a space that it does not have, %.12s: repair gives the change up", next), func(r *repair) { r.owed = true })
+	}
+}
+
+// checkAnswers checks that a picture has vectors of the space that answers, or that
+// the index knows of its debt.
+func (c *check) checkAnswers(id clipsearch.ID, p *picture) {
+	if p.rec.of(c.x.meta().Space).Vectors > 0 || c.intent.Owed {
+		return
+	}
+	const what = "there is no vector of the space that answers"
+	for _, s := range p.rec.Stored {
+		if s.Vectors > 0 && c.spaces[clipsearch.Space(s.Space)].Dim > 0 {
+			c.wrong(id.String(), what+": repair has it made", func(r *repair) { r.owed = true })
+			return
+		}
+	}
+	c.wrongPicture(id, what)
+}
+
+// checkModels checks the copies of the models.
+func (c *check) checkModels(ctx context.Context) {
+	for space, e := range c.spaces {
+		c.checkModel(space, e)
+	}
+	strange, err := c.x.strangeModels(ctx)
+	if err != nil {
+		return // the store is closed, and others have said so
+	}
+	for _, dir := range strange {
+		c.wrong("models", "the copy of a model that the index does not know: "+filepath.Base(dir), func(*repair) { c.strange = append(c.strange, dir) })
+	}
+}
+
+// checkModel checks the copy of one model. That of the space that answers can be
+// made again by a program that has it.
+func (c *check) checkModel(space clipsearch.Space, e spaceEntry) {
+	o := c.x.options
+	what, hint := "the copy of the model", ""
+	var fix func(*repair)
+	switch {
+	case space != c.x.meta().Space:
+		what = "the copy of model " + e.Model
+		hint = ": bring it back with `clipsearch model switch`, or drop it with `clipsearch prune --spaces`"
+	case o.SaveModel != nil && (o.Space == space || o.Space == clipsearch.Space{}):
+		fix = func(*repair) { c.remodel = true }
+	}
+	dir := ModelDir(c.x.dir, space)
+	if _, err := os.Stat(dir); err != nil {
+		if o.SaveModel != nil { // an index without SaveModel keeps no copy
+			c.wrong("models", what+" is missing"+hint, fix)
+		}
+		return
+	}
+	if o.CheckModel == nil {
+		return
+	}
+	for _, wrong := range o.CheckModel(dir) {
+		c.wrong("models", what+" is damaged: "+oneLine(wrong)+hint, fix)
+	}
+}
