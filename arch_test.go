@@ -19,6 +19,7 @@ var allowed = map[string][]string{
 	"embed/embedtest": {},
 	"eval":            {},
 	"index":           {},
+	"index/ann":       {"internal/simd"},
 	"index/indextest": {},
 	"ingest":          {"picture"},
 	"internal/npy":    {},

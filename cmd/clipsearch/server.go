@@ -49,8 +49,10 @@ func (a *app) newServer(lib *collection, o serveOptions) (*web.Server, error) {
 	}
 	s := &web.Server{
 		Search: lib.engine(), Library: lib, Images: uploadEncoder{lib.encoder}, Texts: lib.texts, Captions: lib,
-		Model: lib.model.Name, LogitScale: lib.model.LogitScale,
-		Tokens:    func(text string) int { return len(words.Encode(text)) },
+		Model: func(context.Context) web.Model {
+			tokens := func(text string) int { return len(words.Encode(text)) }
+			return web.Model{Name: lib.model.Name, LogitScale: lib.model.LogitScale, Tokens: tokens}
+		},
 		Preview:   func(file []byte) ([]byte, error) { return previewOf(file) },
 		MaxUpload: o.maxUpload, Log: a.logger(), KeyToRead: !loopback(o.host()),
 		Roots: func() []string { return a.allowedRoots(o) },
