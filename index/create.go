@@ -37,6 +37,19 @@ func create(dir string, o Options) (Meta, error) {
 	return m, withSpace(writeMeta(dir, m), dir)
 }
 
+// KeepModel puts a copy of the model of a space into the index in dir, unless it has
+// one. save and check are as in [Options].
+func KeepModel(dir string, space clipsearch.Space, save func(dir string) error, check func(dir string) []string) error {
+	if _, err := os.Stat(ModelDir(dir, space)); err == nil {
+		return nil
+	}
+	err := saveModel(dir, space, Options{SaveModel: save, CheckModel: check})
+	if err != nil {
+		return withSpace(fmt.Errorf("keep the model of space %.12s in index %s: %w", space, dir, err), dir)
+	}
+	return nil
+}
+
 // saveModel puts a copy of the model into dir, whole or not at all.
 func saveModel(dir string, space clipsearch.Space, o Options) error {
 	if o.SaveModel == nil {

@@ -15,6 +15,7 @@ type change struct {
 	rec      record  // as it will be
 	vectors  []clipsearch.Vector
 	captions []clipsearch.Vector
+	others   []clipsearch.SpaceVectors // that are new, of other spaces
 	thumb    []byte
 	searched bool // its words change
 	lost     bool // a path; without any it goes
@@ -238,6 +239,11 @@ func (c *change) size() int64 {
 	for _, v := range c.captions {
 		n += int64(4*len(v)) + perKey
 	}
+	for _, s := range c.others {
+		for _, v := range slices.Concat(s.Vectors, s.Captions) {
+			n += int64(4*len(v)) + perKey
+		}
+	}
 	return n
 }
 
@@ -265,6 +271,14 @@ func (c *change) write(t tx, space clipsearch.Space, owner map[string]clipsearch
 	}
 	for n, v := range c.captions {
 		w.set(vectorKey(captionPrefix, space, c.id, n), encodeVector(v))
+	}
+	for _, s := range c.others {
+		for n, v := range s.Vectors {
+			w.set(vectorKey(vectorPrefix, s.Space, c.id, n), encodeVector(v))
+		}
+		for n, v := range s.Captions {
+			w.set(vectorKey(captionPrefix, s.Space, c.id, n), encodeVector(v))
+		}
 	}
 	if len(c.thumb) > 0 {
 		w.set(idKey(thumbPrefix, c.id), c.thumb)

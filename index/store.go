@@ -257,12 +257,17 @@ func (t tx) delete(key []byte) error { return t.txn.Delete(key) }
 // unless values; err is errDamaged where its checksum is wrong. Neither key nor
 // value may be kept.
 func (t tx) scan(prefix []byte, values bool, fn func(key, value []byte, err error) error) error {
+	return t.scanFrom(prefix, prefix, values, fn)
+}
+
+// scanFrom is scan without the keys before from.
+func (t tx) scanFrom(prefix, from []byte, values bool, fn func(key, value []byte, err error) error) error {
 	o := badger.DefaultIteratorOptions
 	o.PrefetchValues, o.Prefix = false, prefix
 	it := t.txn.NewIterator(o)
 	defer it.Close()
 	var buf []byte
-	for it.Rewind(); it.Valid(); it.Next() {
+	for it.Seek(from); it.Valid(); it.Next() {
 		item := it.Item()
 		var value []byte
 		var err error
