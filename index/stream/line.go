@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"bytes"
 	"encoding/json"
 	"time"
 	"unicode/utf8"
@@ -87,7 +88,11 @@ type rawText struct {
 // MarshalJSON implements [json.Marshaler].
 func (t text) MarshalJSON() ([]byte, error) {
 	if utf8.ValidString(string(t)) {
-		return json.Marshal(string(t))
+		var b bytes.Buffer
+		enc := json.NewEncoder(&b)
+		enc.SetEscapeHTML(false) // grep finds names with & in them
+		err := enc.Encode(string(t))
+		return b.Bytes(), err
 	}
 	return json.Marshal(rawText{[]byte(t)})
 }
