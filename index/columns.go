@@ -44,7 +44,7 @@ const blockDocs = 1024
 // it says nothing.
 type columnBlock struct {
 	plain    [blockDocs / 64]uint64 // one bit a doc: it is live and not odd
-	taken    [blockDocs]int64       // nanoseconds since 1970, or noDate
+	taken    [blockDocs]int64       // microseconds since 1970, or noDate
 	width    [blockDocs]uint32
 	height   [blockDocs]uint32
 	bytes    [blockDocs]uint32
@@ -57,9 +57,9 @@ type columnBlock struct {
 }
 
 const (
-	noDate = math.MinInt64
-	// farSeconds is how far from 1970 a date may lie to be counted in nanoseconds.
-	farSeconds = 9_000_000_000
+	noDate = -1 << 61
+	// farSeconds is how far from 1970 a date may lie to be counted in microseconds.
+	farSeconds = 1 << 40
 )
 
 // row is what filters ask of one picture, its words in lower case.
@@ -136,7 +136,7 @@ func (c *columns) pack(d doc, r *row) bool {
 			return false
 		}
 	}
-	taken, ok := nanoseconds(r.taken)
+	taken, ok := microseconds(r.taken)
 	if !ok || !inUint32(r.width) || !inUint32(r.height) || !inUint32(r.bytes) ||
 		!c.formats.fits(r.format, math.MaxUint8) || !c.cameras.fits(r.camera, math.MaxUint16) {
 		return false
@@ -201,16 +201,14 @@ func lastSeparator(path string) int {
 
 func inUint32(x float64) bool { return x >= 0 && x <= math.MaxUint32 }
 
-// nanoseconds counts those since 1970; it returns noDate for the zero time, and
-// not ok where the date is too far away.
-func nanoseconds(t time.Time) (ns int64, ok bool) {
+// microseconds counts those since 1970; it returns noDate for the zero time, and
+// not ok where they do not tell the date.
+func microseconds(t time.Time) (us int64, ok bool) {
 	if t.IsZero() {
 		return noDate, true
 	}
-	if s := t.Unix(); s < -farSeconds || s >= farSeconds {
-		return 0, false
-	}
-	return t.UnixNano(), true
+	s := t.Unix()
+	return t.UnixMicro(), s >= -farSeconds && s < farSeconds && t.Nanosecond()%1000 == 0
 }
 
 // bytes is what the columns take in memory, about.

@@ -45,19 +45,36 @@ func newFinder(want string) *finder {
 
 // next returns where want occurs in text first, from i on, or -1.
 func (f *finder) next(text []byte, i int) int {
-	last := len(text) - max(f.a, f.b) - 8
-	for ; i <= last; i += 8 {
-		z := binary.LittleEndian.Uint64(text[i+f.a:]) ^ f.x | binary.LittleEndian.Uint64(text[i+f.b:]) ^ f.y
-		for seen := (z - low8) &^ z & high8; seen != 0; seen &= seen - 1 { // at each zero byte of z, and some others
-			at := i + bits.TrailingZeros64(seen)/8
-			if bytes.HasPrefix(text[at:], f.want) {
-				return at
+	if n := len(text) - max(f.a, f.b); i+8 <= n {
+		x, y := text[i+f.a:][:n-i], text[i+f.b:][:n-i] // the bytes that should be want[a] and want[b]
+		for len(x) >= 16 && len(y) >= 16 {
+			z := (binary.LittleEndian.Uint64(x) ^ f.x) | (binary.LittleEndian.Uint64(y) ^ f.y)
+			w := (binary.LittleEndian.Uint64(x[8:]) ^ f.x) | (binary.LittleEndian.Uint64(y[8:]) ^ f.y)
+			if (z-low8)&^z&high8|(w-low8)&^w&high8 != 0 {
+				i = n - len(x)
+				if at := f.among(text, i, z); at >= 0 {
+					return at
+				}
+				if at := f.among(text, i+8, w); at >= 0 {
+					return at
+				}
 			}
+			x, y = x[16:], y[16:]
 		}
+		i = n - len(x)
 	}
-	if i < len(text) {
-		if n := bytes.Index(text[i:], f.want); n >= 0 {
-			return i + n
+	if n := bytes.Index(text[i:], f.want); n >= 0 {
+		return i + n
+	}
+	return -1
+}
+
+// among returns the first of the eight places from i on where want is, or -1. It
+// may be only where z has a zero byte.
+func (f *finder) among(text []byte, i int, z uint64) int {
+	for seen := (z - low8) &^ z & high8; seen != 0; seen &= seen - 1 { // at each zero byte, and some others
+		if at := i + bits.TrailingZeros64(seen)/8; bytes.HasPrefix(text[at:], f.want) {
+			return at
 		}
 	}
 	return -1

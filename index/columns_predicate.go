@@ -127,19 +127,18 @@ func (p predicate) interval() (first, span uint32, some bool) {
 	return uint32(low), uint32(high) - uint32(low), true
 }
 
-// dates returns the nanoseconds for which p holds: first up to first+span.
-func (p predicate) dates() (first int64, span uint64) {
-	const far = farSeconds * int64(time.Second)
-	at := far
+// dates returns the microseconds since 1970 for which p holds: first up to last.
+func (p predicate) dates() (first, last int64) {
+	const far = 1e6 * farSeconds
+	at := int64(far)
 	switch s := p.at.Unix(); {
 	case s < -farSeconds:
 		at = -far
 	case s < farSeconds:
-		at = p.at.UnixNano()
+		at = p.at.Add(time.Microsecond - 1).UnixMicro() // the first that is not before
 	}
-	from, to := at, int64(math.MaxInt64)
 	if p.op == "<" {
-		from, to = noDate+1, at-1
+		return noDate + 1, at - 1
 	}
-	return from, uint64(to) - uint64(from)
+	return at, far
 }

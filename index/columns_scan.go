@@ -39,8 +39,8 @@ func (c *columns) scan(p predicate) []uint64 {
 	case "width", "height", "bytes":
 		c.scanNumbers(words, p)
 	case "taken":
-		first, span := p.dates()
-		c.scanBlocks(words, func(_ doc, b *columnBlock, out []uint64) { between64(out, &b.taken, uint64(first), span) })
+		first, last := p.dates()
+		c.scanBlocks(words, func(_ doc, b *columnBlock, out []uint64) { between64(out, &b.taken, first, last) })
 	}
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -52,7 +52,7 @@ func (c *columns) scan(p predicate) []uint64 {
 	return words
 }
 
-func (c *columns) which(t *dictionary, wanted func(string) bool) []bool {
+func (c *columns) which(t *dictionary, wanted func(string) bool) members {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return t.which(wanted)
@@ -92,43 +92,44 @@ func (c *columns) scanNumbers(words []uint64, p predicate) {
 	})
 }
 
-// between32 sets the bit of each number from first up to first+span.
+// between32 sets the bit of each number from first up to first+span. It decides
+// without a branch, which would be foretold wrongly as often as not.
 func between32(out []uint64, column *[blockDocs]uint32, first, span uint32) {
 	for w := range out {
 		numbers := column[w*64:][:64]
-		var word uint64
-		for i := 63; i >= 0; i-- {
-			word <<= 1
-			if numbers[i]-first <= span {
-				word |= 1
-			}
+		var beyond uint64
+		for i := 0; i < 64; i += 2 {
+			a := uint64(span) - uint64(numbers[i]-first) // negative if beyond
+			b := uint64(span) - uint64(numbers[i+1]-first)
+			beyond = beyond>>2 | a>>63<<62 | b&(1<<63)
 		}
-		out[w] = word
+		out[w] = ^beyond
 	}
 }
 
-func between64(out []uint64, column *[blockDocs]int64, first, span uint64) {
+// between64 sets the bit of each number from first up to last. All of them are
+// nearer to 0 than 1<<62.
+func between64(out []uint64, column *[blockDocs]int64, first, last int64) {
 	for w := range out {
-		numbers := column[w*64:][:64]
-		var word uint64
-		for i := 63; i >= 0; i-- {
-			word <<= 1
-			if uint64(numbers[i])-first <= span {
-				word |= 1
-			}
+		var beyond uint64
+		for _, n := range column[w*64:][:64] {
+			beyond = beyond>>1 | uint64((n-first)|(last-n))&(1<<63)
 		}
-		out[w] = word
+		out[w] = ^beyond
 	}
 }
 
 // among sets the bit of each name that is wanted.
-func among[T uint8 | uint16 | uint32](out []uint64, column *[blockDocs]T, wanted []bool) {
+func among[T uint8 | uint16 | uint32](out []uint64, column *[blockDocs]T, wanted members) {
 	for w := range out {
-		for i, n := range column[w*64:][:64] {
-			if int(n) < len(wanted) && wanted[n] {
-				out[w] |= 1 << i
+		word := uint64(0)
+		for _, n := range column[w*64:][:64] {
+			word >>= 1
+			if int(n) < len(wanted) {
+				word |= uint64(wanted[n]) << 63
 			}
 		}
+		out[w] |= word
 	}
 }
 
@@ -169,7 +170,7 @@ func (c *columns) scanPaths(words []uint64, want string) {
 	within := c.which(&c.folders, func(f string) bool { return strings.Contains(f, want) })
 	c.scanBlocks(words, func(_ doc, b *columnBlock, out []uint64) { among(out, &b.folder, within) })
 	across := c.which(&c.folders, func(f string) bool { return cut > 0 && name != "" && strings.HasSuffix(f, folder) })
-	if slices.Contains(across, true) {
+	if slices.Contains(across, 1) {
 		c.scanBlocks(words, func(base doc, b *columnBlock, out []uint64) {
 			var some [blockDocs / 64]uint64
 			among(some[:], &b.folder, across)
@@ -186,7 +187,7 @@ func (c *columns) scanPaths(words []uint64, want string) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	for d, folders := range c.more {
-		if slices.ContainsFunc(folders, func(f uint32) bool { return is(within, f) }) || c.begins(d, across, name) {
+		if slices.ContainsFunc(folders, func(f uint32) bool { return within.has(f) }) || c.begins(d, across, name) {
 			setBit(words, d)
 		}
 	}
@@ -194,22 +195,20 @@ func (c *columns) scanPaths(words []uint64, want string) {
 
 // begins reports whether one of d's files lies in one of folders and its name
 // begins so.
-func (c *columns) begins(d doc, folders []bool, name string) bool {
+func (c *columns) begins(d doc, folders members, name string) bool {
 	b, i := c.at(d)
 	list, folder := c.names.list(b.names[i]), b.folder[i]
 	for n := 0; len(list) > 0; n++ {
 		if n > 0 {
 			folder = c.more[d][n-1]
 		}
-		if is(folders, folder) && bytes.HasPrefix(list, []byte(name)) {
+		if folders.has(folder) && bytes.HasPrefix(list, []byte(name)) {
 			return true
 		}
 		list = list[bytes.IndexByte(list, endOfText)+1:]
 	}
 	return false
 }
-
-func is(set []bool, id uint32) bool { return int(id) < len(set) && set[id] }
 
 // each yields the docs whose bits are set.
 func each(words []uint64) iter.Seq[doc] {

@@ -27,7 +27,7 @@ func several(r *rand.Rand, n int, list ...string) []string {
 
 var (
 	someDates = []time.Time{
-		{}, time.Unix(0, 0), time.Unix(1700000000, 5), time.Unix(1700000000, 6).In(time.FixedZone("", 3600)), time.Unix(-86400, 999),
+		{}, time.Unix(0, 0), time.Unix(1700000000, 5), time.Unix(1700000000, 5000), time.Unix(1700000000, 6000).In(time.FixedZone("", 3600)), time.Unix(-86400, 999), time.Unix(-86400, 999000),
 		time.Date(1600, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2300, 1, 1, 0, 0, 0, 0, time.UTC), time.Unix(farSeconds, 0), time.Unix(-farSeconds, 0),
 	}
 	someWords = []string{
@@ -51,7 +51,7 @@ func randomImage(r *rand.Rand) clipsearch.Image {
 		m.Files = append(m.Files, clipsearch.File{Path: p})
 	}
 	if r.IntN(2) == 0 { // so that most are not odd
-		m.Width, m.Height, m.Bytes, m.TakenAt = r.IntN(1000), 480, 1000, time.Unix(1700000000+int64(r.IntN(9)), int64(r.IntN(9)))
+		m.Width, m.Height, m.Bytes, m.TakenAt = r.IntN(1000), 480, 1000, time.Unix(1700000000+int64(r.IntN(3)), int64(r.IntN(9))*1000)
 		m.Files = []clipsearch.File{{Path: fmt.Sprintf("/Photos/%d/IMG_%d.jpg", r.IntN(5), r.IntN(50))}, {Path: "/copies/1.jpg"}}[:1+r.IntN(2)]
 	}
 	return m

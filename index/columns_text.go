@@ -44,13 +44,20 @@ func (t *dictionary) release(id uint32) {
 	}
 }
 
-// which returns for each number whether what it stands for is wanted.
-func (t *dictionary) which(wanted func(name string) bool) []bool {
-	out := make([]bool, len(t.names))
+// members says of each number of a dictionary whether it is one of some: 1 or 0.
+type members []uint8
+
+func (m members) has(id uint32) bool { return int(id) < len(m) && m[id] == 1 }
+
+// which returns the numbers of what is wanted.
+func (t *dictionary) which(wanted func(name string) bool) members {
+	m := make(members, len(t.names))
 	for id, name := range t.names {
-		out[id] = t.uses[id] > 0 && wanted(name)
+		if t.uses[id] > 0 && wanted(name) {
+			m[id] = 1
+		}
 	}
-	return out
+	return m
 }
 
 func (t *dictionary) bytes() int64 {
