@@ -54,7 +54,7 @@ func (t tx) spaces(n counts, active clipsearch.Space) (list []clipsearch.SpaceSt
 	return list, err
 }
 
-// memoryBytes is what the vectors and records in memory take, about.
+// memoryBytes is what the vectors and columns in memory take, about.
 func (x *Index) memoryBytes() int64 {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -65,7 +65,10 @@ func (x *Index) memoryBytes() int64 {
 	if x.mem.captions != nil {
 		n += vectorBytes(&x.mem.captions.vectors, x.meta.Dim) + int64(len(x.mem.captions.texts))*128
 	}
-	return n + int64(len(x.mem.images))*512
+	if x.mem.columns != nil {
+		n += x.mem.columns.bytes()
+	}
+	return n
 }
 
 func vectorBytes(v vectors, dim int) int64 { return int64(v.Len()) * int64(4*dim+8) }
