@@ -22,3 +22,9 @@ func in(docs *roaring.Bitmap) func(doc) bool {
 	}
 	return func(d doc) bool { return docs.Contains(uint32(d)) }
 }
+
+// isIn reports whether id is one of docs.
+func (m *memory) isIn(docs *roaring.Bitmap, id clipsearch.ID) bool {
+	d, ok := m.docs[id]
+	return ok && docs.Contains(uint32(d))
+}

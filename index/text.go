@@ -1,11 +1,15 @@
 package index
 
 import (
+	"bytes"
+	"cmp"
+	"container/heap"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/blevesearch/bleve/v2"
@@ -13,6 +17,7 @@ import (
 	"github.com/blevesearch/bleve/v2/index/scorch"
 	"github.com/blevesearch/bleve/v2/index/upsidedown/store/boltdb"
 	"github.com/blevesearch/bleve/v2/mapping"
+	"github.com/blevesearch/bleve/v2/search"
 	"github.com/blevesearch/bleve/v2/search/query"
 	bleveindex "github.com/blevesearch/bleve_index_api"
 
@@ -34,8 +39,19 @@ type document struct {
 	Tag     []string `json:"tag"`
 }
 
-// boosts say how much a word found in a field counts.
-var boosts = map[string]float64{"caption": 1, "tag": 1.5, "name": 1.2, "folder": 0.6}
+// textFields say how much a word found in a field counts, how many words are usual
+// there, and whether it holds names, which are split where words begin.
+var textFields = []struct {
+	name  string
+	boost float64
+	usual int
+	split bool
+}{
+	{"caption", 1, 12, false},
+	{"tag", 1.5, 4, false},
+	{"name", 1.2, 3, true},
+	{"folder", 0.6, 5, true},
+}
 
 // errTextGone says that there is no text index, or none that can be used.
 var errTextGone = errors.New("there is no text index")
@@ -86,11 +102,11 @@ func recoverText(err *error) {
 
 func newMapping() mapping.IndexMapping {
 	doc := bleve.NewDocumentStaticMapping()
-	for field := range boosts {
+	for _, field := range textFields {
 		f := bleve.NewTextFieldMapping()
 		f.Analyzer = en.AnalyzerName
 		f.Store, f.IncludeTermVectors, f.IncludeInAll, f.DocValues = false, false, false, false
-		doc.AddFieldMappingsAt(field, f)
+		doc.AddFieldMappingsAt(field.name, f)
 	}
 	m := bleve.NewIndexMapping()
 	m.DefaultMapping = doc
@@ -119,35 +135,110 @@ func (w *wordIndex) write(put map[clipsearch.ID]document, gone []clipsearch.ID) 
 	return nil
 }
 
-// match returns up to k pictures that have some of the words, best first, and
-// whether there may be more. The words are plain text: no sign in them means
+// match returns the k best of the pictures that have some of the words and that
+// admits admits; nil admits all. The words are plain text: no sign in them means
 // anything.
-func (w *wordIndex) match(ctx context.Context, text string, k int) (hits []clipsearch.Hit, more bool, err error) {
+func (w *wordIndex) match(ctx context.Context, text string, k int, admits func(clipsearch.ID) (bool, error)) (hits []clipsearch.Hit, err error) {
 	defer recoverText(&err)
-	split := splitWords(text)
-	text = plainWords(text)
-	var fields []query.Query
-	for field, boost := range boosts {
-		q := bleve.NewMatchQuery(text)
-		if field == "name" || field == "folder" {
+	all, err := w.count()
+	if err != nil || all == 0 {
+		return nil, err
+	}
+	best := &bestHits{k: k, admits: admits}
+	ctx = context.WithValue(ctx, search.MakeDocumentMatchHandlerKey, search.MakeDocumentMatchHandler(best.handler))
+	req := bleve.NewSearchRequestOptions(wordsQuery(text), 0, 0, false) // best keeps the hits
+	req.PreSearchData = map[string]any{search.BM25PreSearchDataKey: usualLengths(all)}
+	if _, err := w.index.SearchInContext(ctx, req); err != nil {
+		return nil, fmt.Errorf("match %q: %w", plainWords(text), err)
+	}
+	return best.sorted(), nil
+}
+
+// wordsQuery asks for some of the words of a text, in every field. The fields are
+// in order: scores are sums, and depend on theirs.
+func wordsQuery(text string) query.Query {
+	split, plain := splitWords(text), plainWords(text)
+	var all []query.Query
+	for _, f := range textFields {
+		q := bleve.NewMatchQuery(plain)
+		if f.split {
 			q = bleve.NewMatchQuery(split)
 		}
-		q.SetField(field)
-		q.SetBoost(boost)
-		fields = append(fields, q)
+		q.SetField(f.name)
+		q.SetBoost(f.boost)
+		all = append(all, q)
 	}
-	req := bleve.NewSearchRequestOptions(bleve.NewDisjunctionQuery(fields...), k, 0, false)
-	req.SortBy([]string{"-_score", "_id"})
-	res, err := w.index.SearchInContext(ctx, req)
-	if err != nil {
-		return nil, false, fmt.Errorf("match %q: %w", text, err)
+	return bleve.NewDisjunctionQuery(all...)
+}
+
+// usualLengths is what BM25 is to know of n documents. What Bleve takes for the
+// length of a field that is usual depends on how many segments there are, so that
+// scores would change whenever it merges some.
+func usualLengths(n int) *search.BM25Stats {
+	s := &search.BM25Stats{DocCount: float64(n), FieldCardinality: map[string]int{}}
+	for _, f := range textFields {
+		s.FieldCardinality[f.name] = n * f.usual
 	}
-	for _, h := range res.Hits {
-		if len(h.ID) == len(clipsearch.ID{}) {
-			hits = append(hits, clipsearch.Hit{ID: clipsearch.ID([]byte(h.ID)), Score: float32(h.Score)})
+	return s
+}
+
+// bestHits keeps the k best hits that are admitted: of equal scores, those with the
+// lower IDs. It asks Bleve for the IDs of those alone that may be among them.
+type bestHits struct {
+	k      int
+	admits func(clipsearch.ID) (bool, error) // may be nil
+	list   []clipsearch.Hit                  // a heap, the worst at its root
+}
+
+func (b *bestHits) Len() int           { return len(b.list) }
+func (b *bestHits) Less(i, j int) bool { return compareHits(b.list[i], b.list[j]) > 0 }
+func (b *bestHits) Swap(i, j int)      { b.list[i], b.list[j] = b.list[j], b.list[i] }
+func (b *bestHits) Push(h any)         { b.list = append(b.list, h.(clipsearch.Hit)) }
+func (b *bestHits) Pop() any           { panic("index: the worst hit is replaced, not taken out") }
+
+// compareHits orders hits, the best first.
+func compareHits(a, b clipsearch.Hit) int {
+	return cmp.Or(cmp.Compare(b.Score, a.Score), bytes.Compare(a.ID[:], b.ID[:]))
+}
+
+func (b *bestHits) sorted() []clipsearch.Hit {
+	slices.SortFunc(b.list, compareHits)
+	return b.list
+}
+
+// handler gives Bleve what it calls with each match, and at last with nil.
+func (b *bestHits) handler(c *search.SearchContext) (search.DocumentMatchHandler, bool, error) {
+	return func(m *search.DocumentMatch) error {
+		if m == nil {
+			return nil
 		}
-	}
-	return hits, len(res.Hits) == k, nil
+		defer c.DocumentMatchPool.Put(m)
+		h := clipsearch.Hit{Score: float32(m.Score)}
+		full := len(b.list) == b.k
+		if full && h.Score < b.list[0].Score {
+			return nil
+		}
+		name, err := c.IndexReader.ExternalID(m.IndexInternalID)
+		if err != nil || len(name) != len(h.ID) {
+			return err
+		}
+		h.ID = clipsearch.ID([]byte(name))
+		if full && compareHits(h, b.list[0]) >= 0 {
+			return nil
+		}
+		if b.admits != nil {
+			if ok, err := b.admits(h.ID); !ok || err != nil {
+				return err
+			}
+		}
+		if full {
+			b.list[0] = h
+			heap.Fix(b, 0)
+		} else {
+			heap.Push(b, h)
+		}
+		return nil
+	}, false, nil
 }
 
 func (w *wordIndex) count() (n int, err error) {
@@ -157,38 +248,46 @@ func (w *wordIndex) count() (n int, err error) {
 }
 
 // each calls fn with the name of every document.
-func (w *wordIndex) each(fn func(name string)) (err error) {
-	defer recoverText(&err)
-	advanced, err := w.index.Advanced()
-	if err != nil {
-		return err
-	}
-	reader, err := advanced.Reader()
-	if err != nil {
-		return err
-	}
-	defer reader.Close()
-	ids, err := reader.DocIDReaderAll()
-	if err != nil {
-		return err
-	}
-	defer ids.Close()
-	for {
-		internal, err := ids.Next()
-		if err != nil || internal == nil {
-			return err
-		}
-		name, err := reader.ExternalID(internal)
+func (w *wordIndex) each(fn func(name string)) error {
+	return w.reading(func(r bleveindex.IndexReader) error {
+		ids, err := r.DocIDReaderAll()
 		if err != nil {
 			return err
 		}
-		fn(name)
-	}
+		defer ids.Close()
+		for {
+			internal, err := ids.Next()
+			if err != nil || internal == nil {
+				return err
+			}
+			name, err := r.ExternalID(internal)
+			if err != nil {
+				return err
+			}
+			fn(name)
+		}
+	})
 }
 
 // segments calls fn with the file of every segment that is in use, and keeps them
 // from being removed meanwhile.
-func (w *wordIndex) segments(fn func(path string)) (err error) {
+func (w *wordIndex) segments(fn func(path string)) error {
+	return w.reading(func(r bleveindex.IndexReader) error {
+		snapshot, ok := r.(*scorch.IndexSnapshot)
+		if !ok {
+			return fmt.Errorf("a reader of type %T", r)
+		}
+		for _, s := range snapshot.Segments() {
+			if file, ok := s.Segment().(interface{ Path() string }); ok {
+				fn(file.Path())
+			}
+		}
+		return nil
+	})
+}
+
+// reading calls fn with Bleve as it is now.
+func (w *wordIndex) reading(fn func(bleveindex.IndexReader) error) (err error) {
 	defer recoverText(&err)
 	advanced, err := w.index.Advanced()
 	if err != nil {
@@ -198,17 +297,7 @@ func (w *wordIndex) segments(fn func(path string)) (err error) {
 	if err != nil {
 		return err
 	}
-	defer reader.Close()
-	snapshot, ok := reader.(*scorch.IndexSnapshot)
-	if !ok {
-		return fmt.Errorf("a reader of type %T", reader)
-	}
-	for _, s := range snapshot.Segments() {
-		if file, ok := s.Segment().(interface{ Path() string }); ok {
-			fn(file.Path())
-		}
-	}
-	return nil
+	return errors.Join(fn(reader), reader.Close())
 }
 
 func (w *wordIndex) close() (err error) {
