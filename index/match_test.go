@@ -79,11 +79,11 @@ func TestMatchFiltered(t *testing.T) {
 // came about otherwise: in many segments or few, with documents deleted and not.
 func TestMatchScores(t *testing.T) {
 	one, many := newIndex(t), newIndex(t)
-	manyWords(t, one, 400, 400)
-	manyWords(t, many, 600, 7)
-	manyWords(t, many, 400, 50) // once more
+	manyWords(t, one, 24, 24)
+	manyWords(t, many, 40, 1)
+	manyWords(t, many, 24, 5) // once more
 	var gone []clipsearch.ID
-	for i := 400; i < 600; i++ {
+	for i := 24; i < 40; i++ {
 		gone = append(gone, testID(i))
 	}
 	if err := many.Delete(context.Background(), gone); err != nil {
