@@ -14,7 +14,7 @@ import (
 func (c *check) checkFiles() {
 	for _, name := range []string{metaFile, backupFile} {
 		m, err := readMetaFile(filepath.Join(c.x.dir, name))
-		if err == nil && m != readBack(c.x.meta) {
+		if err == nil && m != readBack(c.x.metaNow()) {
 			err = fmt.Errorf("%s says something else than the index", name)
 		}
 		if err != nil {

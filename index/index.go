@@ -19,7 +19,8 @@ type Options struct {
 	Model string
 	Dim   int
 
-	Create bool // make the index if there is none
+	Create   bool   // make the index if there is none
+	Language string // of an index that is made: one of Languages, DefaultLanguage if empty
 
 	// SaveModel writes the files of the model into a directory. It is called when
 	// the index is made, and by Check when the copy has come to harm. Nil: the
@@ -33,7 +34,7 @@ type Options struct {
 // Index is an open index. Its methods may be called from several goroutines.
 type Index struct {
 	dir     string
-	meta    Meta
+	meta    Meta // Language is guarded by mu
 	options Options
 	store   *store
 	text    *text
@@ -126,7 +127,7 @@ func (x *Index) settleMeta() error {
 		return fmt.Errorf("index %s: its store holds vectors of model %s (space %.12s), its %s names %s (space %.12s): %w",
 			x.dir, kept.Model, kept.Space, metaFile, x.meta.Model, x.meta.Space, clipsearch.ErrInvalid)
 	}
-	return nil
+	return x.settleLanguage(kept)
 }
 
 // found writes into an empty store what the index is.

@@ -27,7 +27,11 @@ type Meta struct {
 	Space  clipsearch.Space `json:"space"`
 	Model  string           `json:"model"`
 	Dim    int              `json:"dim"`
-	Check  string           `json:"check"` // CRC-32C of the other fields
+
+	// Language is that of the words: one of Languages, DefaultLanguage if empty.
+	Language string `json:"language,omitempty" cbor:",omitempty"`
+
+	Check string `json:"check"` // CRC-32C of the other fields
 }
 
 // ModelDir is where the index in dir keeps the model of a space.

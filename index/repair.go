@@ -29,7 +29,7 @@ func (c *check) repairStore() error {
 		return nil
 	}
 	if r.meta {
-		if err := writeMeta(c.x.dir, c.x.meta); err != nil {
+		if err := writeMeta(c.x.dir, c.x.metaNow()); err != nil {
 			return err
 		}
 	}
@@ -76,7 +76,7 @@ func (c *check) steps(r *repair) (steps []func(*writer)) {
 	}
 	if r.space {
 		add(func(w *writer) {
-			w.set([]byte(metaKey), encode(c.x.meta))
+			w.set([]byte(metaKey), encode(c.x.metaNow()))
 			w.set(spaceKey(spacePrefix, c.x.meta.Space), encode(spaceEntry{Model: c.x.meta.Model, Dim: c.x.meta.Dim}))
 		})
 	}

@@ -36,6 +36,7 @@ func (x *Index) Stats(ctx context.Context) (clipsearch.Stats, error) {
 	for _, part := range []string{"store", "text", "models"} {
 		st.Bytes[part] = treeSize(filepath.Join(x.dir, part))
 	}
+	st.Bytes["text"] += treeSize(nextDir(filepath.Join(x.dir, "text")))
 	st.MemoryBytes = x.memoryBytes()
 	return st, nil
 }

@@ -13,7 +13,9 @@ import (
 	"strings"
 
 	"github.com/blevesearch/bleve/v2"
-	"github.com/blevesearch/bleve/v2/analysis/lang/en"
+	"github.com/blevesearch/bleve/v2/analysis/analyzer/custom"
+	"github.com/blevesearch/bleve/v2/analysis/token/lowercase"
+	"github.com/blevesearch/bleve/v2/analysis/tokenizer/unicode"
 	"github.com/blevesearch/bleve/v2/index/scorch"
 	"github.com/blevesearch/bleve/v2/index/upsidedown/store/boltdb"
 	"github.com/blevesearch/bleve/v2/mapping"
@@ -27,8 +29,9 @@ import (
 // wordIndex is the open text index: Bleve with our fields. It keeps what finding
 // needs and nothing else: the store has the texts.
 type wordIndex struct {
-	dir   string
-	index bleve.Index
+	dir      string
+	language string // one of languages
+	index    bleve.Index
 }
 
 // document is what can be found of one picture. Each field is a list of texts.
@@ -71,7 +74,7 @@ func openWords(dir string) (w *wordIndex, err error) {
 	index, err := bleve.OpenUsing(dir, runtimeConfig())
 	switch {
 	case err == nil:
-		return &wordIndex{dir: dir, index: index}, nil
+		return &wordIndex{dir: dir, language: languageOf(index), index: index}, nil
 	case strings.Contains(err.Error(), "timeout"):
 		return nil, fmt.Errorf("text index %s is in use by another process: end it and try again", dir)
 	case errors.Is(err, fs.ErrPermission), isFull(err):
@@ -81,16 +84,16 @@ func openWords(dir string) (w *wordIndex, err error) {
 }
 
 // createWords makes an empty text index in dir, in the place of whatever is there.
-func createWords(dir string) (w *wordIndex, err error) {
+func createWords(dir, language string) (w *wordIndex, err error) {
 	defer recoverText(&err)
 	if err := errors.Join(removeSeal(dir+".seal"), os.RemoveAll(dir)); err != nil {
 		return nil, fmt.Errorf("make text index: %w", err)
 	}
-	index, err := bleve.NewUsing(dir, newMapping(), scorch.Name, boltdb.Name, runtimeConfig())
+	index, err := bleve.NewUsing(dir, newMapping(language), scorch.Name, boltdb.Name, runtimeConfig())
 	if err != nil {
 		return nil, fmt.Errorf("make text index: %w", err)
 	}
-	return &wordIndex{dir: dir, index: index}, nil
+	return &wordIndex{dir: dir, language: language, index: index}, nil
 }
 
 // recoverText makes errTextGone of a panic: Bleve panics on some damages.
@@ -100,20 +103,41 @@ func recoverText(err *error) {
 	}
 }
 
-func newMapping() mapping.IndexMapping {
+func newMapping(language string) mapping.IndexMapping {
+	m := bleve.NewIndexMapping()
+	m.DefaultAnalyzer = language
+	if language == plainLanguage { // Bleve has one of this name, which leaves out English words
+		m.DefaultAnalyzer = plainAnalyzer
+		err := m.AddCustomAnalyzer(plainAnalyzer, map[string]any{
+			"type": custom.Name, "tokenizer": unicode.Name, "token_filters": []string{lowercase.Name},
+		})
+		if err != nil {
+			panic("index: no analyser of words: " + err.Error())
+		}
+	}
 	doc := bleve.NewDocumentStaticMapping()
 	for _, field := range textFields {
 		f := bleve.NewTextFieldMapping()
-		f.Analyzer = en.AnalyzerName
+		f.Analyzer = m.DefaultAnalyzer
 		f.Store, f.IncludeTermVectors, f.IncludeInAll, f.DocValues = false, false, false, false
 		doc.AddFieldMappingsAt(field.name, f)
 	}
-	m := bleve.NewIndexMapping()
 	m.DefaultMapping = doc
-	m.DefaultAnalyzer = en.AnalyzerName
 	m.StoreDynamic, m.IndexDynamic, m.DocValuesDynamic = false, false, false
 	m.ScoringModel = bleveindex.BM25Scoring
 	return m
+}
+
+// plainAnalyzer cuts a text into words and writes them in lower case.
+const plainAnalyzer = "words"
+
+// languageOf reads the language from the mapping, which Bleve keeps.
+func languageOf(index bleve.Index) string {
+	m, ok := index.Mapping().(*mapping.IndexMappingImpl)
+	if !ok || m.DefaultAnalyzer == plainAnalyzer {
+		return plainLanguage
+	}
+	return m.DefaultAnalyzer
 }
 
 // write puts documents in and takes pictures out, all or nothing, through to the

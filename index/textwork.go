@@ -33,6 +33,13 @@ type text struct {
 	stop    chan struct{}
 	done    chan struct{}
 
+	// See textnext.go.
+	building sync.Mutex                 // held by whoever builds, opens or closes next; taken before work
+	missing  map[clipsearch.ID]struct{} // what next does not know. Guarded by mu
+	filling  map[clipsearch.ID]struct{} // what next is being told of. Guarded by mu
+	next     *wordIndex                 // guarded by work
+	nextErr  error                      // why there is none. Guarded by work
+
 	work    sync.RWMutex // held for writing by whoever writes to Bleve, opens or closes it
 	words   *wordIndex   // nil until opened
 	rebuild bool         // all pictures are dirty, and R says so
@@ -59,7 +66,7 @@ func newText(dir string, x *Index) *text {
 			return nil
 		})
 	})
-	if err == nil && (t.rebuild || len(t.dirty) > 0) {
+	if err == nil && (t.rebuild || len(t.dirty) > 0 || exists(nextDir(dir))) {
 		t.start()
 	}
 	return t
@@ -125,6 +132,7 @@ func (t *text) run() {
 			return
 		}
 		_ = t.settle(ctx)      // it stays dirty; whoever asks for words gets the error
+		_ = t.build(ctx)       // whoever changed the language gets the error
 		_ = t.x.store.settle() // another time, then
 	}
 }
@@ -173,6 +181,9 @@ func (t *text) settleBatch(ctx context.Context, ids []clipsearch.ID) error {
 	}
 	if err == nil {
 		err = t.words.write(put, gone)
+	}
+	if err == nil && t.next != nil {
+		err = t.writeNext(ids, put, gone)
 	}
 	if err != nil {
 		t.giveBack(ids)
@@ -245,12 +256,17 @@ func (t *text) open() error {
 	case t.closed:
 		return errClosed
 	case t.words != nil:
+		t.nextErr = t.openNext()
 		return nil
+	}
+	if err := finishSwap(t.dir); err != nil {
+		return fmt.Errorf("open text index: %w", err)
 	}
 	if !t.rebuild {
 		w, err := openWords(t.dir)
 		if err == nil {
 			t.words = w
+			t.nextErr = t.openNext()
 			return nil
 		}
 		if !errors.Is(err, errTextGone) {
@@ -278,7 +294,7 @@ func (t *text) restart() error {
 		}
 		t.rebuild = true
 	}
-	if t.words, err = createWords(t.dir); err != nil {
+	if t.words, err = createWords(t.dir, t.x.metaNow().language()); err != nil {
 		return withSpace(err, t.x.dir)
 	}
 	t.giveBack(all)
@@ -299,6 +315,8 @@ func (t *text) rebuilt() error {
 
 // renew throws Bleve away and builds it from the store.
 func (t *text) renew(ctx context.Context) error {
+	t.building.Lock()
+	defer t.building.Unlock()
 	t.work.Lock()
 	defer t.work.Unlock()
 	if t.closed {
@@ -352,6 +370,8 @@ func (t *text) close() error {
 	if running {
 		<-t.done
 	}
+	t.building.Lock()
+	defer t.building.Unlock()
 	t.work.Lock()
 	defer t.work.Unlock()
 	var err error
@@ -361,6 +381,10 @@ func (t *text) close() error {
 		}
 	}
 	t.closed = true
+	if t.next != nil {
+		err = errors.Join(err, t.next.close())
+		t.next = nil
+	}
 	if t.words == nil {
 		return err
 	}
