@@ -17,7 +17,7 @@ func create(dir string, o Options) (Meta, error) {
 	if o.Space == (clipsearch.Space{}) || o.Dim < 1 {
 		return m, fmt.Errorf("make index %s: a space and a dimension are needed: %w", dir, clipsearch.ErrInvalid)
 	}
-	if err := CheckLanguage(m.language()); err != nil {
+	if err := CheckLanguage(m.WordLanguage()); err != nil {
 		return m, fmt.Errorf("make index %s: %w", dir, err)
 	}
 	if isFile(dir) {

@@ -78,7 +78,7 @@ func (x *Index) noteLanguage(name string) error {
 	x.writing.Lock()
 	defer x.writing.Unlock()
 	m := x.metaNow()
-	if m.language() == name {
+	if m.WordLanguage() == name {
 		return nil
 	}
 	m.Language = name
@@ -92,8 +92,8 @@ func (x *Index) noteLanguage(name string) error {
 	return writeMeta(x.dir, m)
 }
 
-// language is m.Language, or what it stands for where it is empty.
-func (m Meta) language() string {
+// WordLanguage is m.Language, or what it stands for where it is empty.
+func (m Meta) WordLanguage() string {
 	if m.Language == "" {
 		return DefaultLanguage
 	}
@@ -118,10 +118,10 @@ func (x *Index) setLanguage(name string) {
 // between the two. A store of an older program says nothing.
 func (x *Index) settleLanguage(kept Meta) error {
 	m := x.metaNow()
-	if kept.language() == m.language() {
+	if kept.WordLanguage() == m.WordLanguage() {
 		return nil
 	}
-	if CheckLanguage(kept.language()) != nil {
+	if CheckLanguage(kept.WordLanguage()) != nil {
 		return nil // it is damaged, or of a later program: Check tells
 	}
 	m.Language = kept.Language

@@ -89,7 +89,7 @@ func checkLanguage(t testing.TB, x *Index, name string, n int) {
 		t.Errorf("language %s: Match(%q) = %d hits, want none", name, other, len(got))
 	}
 	m, err := ReadMeta(x.dir)
-	if err != nil || m.language() != name || x.metaNow().language() != name {
+	if err != nil || m.WordLanguage() != name || x.metaNow().WordLanguage() != name {
 		t.Errorf("the language is %q in the file, %v, and %q in memory, want %q", m.Language, err, x.metaNow().Language, name)
 	}
 	mustBeClean(t, x)

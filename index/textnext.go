@@ -27,7 +27,7 @@ func exists(path string) bool {
 
 // openNext opens next or begins it, if it is wanted. Whoever calls it has t.work.
 func (t *text) openNext() error {
-	want, dir := t.x.metaNow().language(), nextDir(t.dir)
+	want, dir := t.x.metaNow().WordLanguage(), nextDir(t.dir)
 	if t.next != nil && t.next.language == want && t.words.language != want {
 		return nil
 	}

@@ -294,7 +294,7 @@ func (t *text) restart() error {
 		}
 		t.rebuild = true
 	}
-	if t.words, err = createWords(t.dir, t.x.metaNow().language()); err != nil {
+	if t.words, err = createWords(t.dir, t.x.metaNow().WordLanguage()); err != nil {
 		return withSpace(err, t.x.dir)
 	}
 	t.giveBack(all)

@@ -258,6 +258,15 @@ func (x *fake) Compact(ctx context.Context) error {
 	return err
 }
 
+func (x *fake) SetLanguage(ctx context.Context, name string) error {
+	end, err := x.begin(ctx, "language")
+	defer end()
+	if name == "klingon" {
+		err = clipsearch.ErrInvalid
+	}
+	return err
+}
+
 func (x *fake) Close() error {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -69,6 +69,7 @@ var (
 	check    = method[none, []clipsearch.Problem]{"check", false, callCheck}
 	repair   = method[none, []clipsearch.Problem]{"repair", true, callRepair}
 	compact  = method[none, none]{"compact", true, callCompact}
+	language = method[string, none]{"language", true, silent(source.SetLanguage)}
 	texts    = method[textsQuery, []clipsearch.Vector]{"texts", false, callTexts}
 )
 
@@ -81,7 +82,7 @@ type route interface {
 func routes() []route {
 	return []route{
 		seen, has, put, forget, remove, image, vector, thumb, nearest, match, captions,
-		files, stats, check, repair, compact, texts,
+		files, stats, check, repair, compact, language, texts,
 	}
 }
 

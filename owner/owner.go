@@ -30,6 +30,7 @@ type Index interface {
 	Stats(ctx context.Context) (clipsearch.Stats, error)
 	Check(ctx context.Context, repair bool) ([]clipsearch.Problem, error)
 	Compact(ctx context.Context) error
+	SetLanguage(ctx context.Context, name string) error
 	Close() error
 }
 

@@ -24,6 +24,7 @@ type ingestOptions struct {
 	prune    bool
 	dryRun   bool
 	progress string
+	language string
 }
 
 func newIngestCommand(a *app) *cobra.Command {
@@ -46,6 +47,7 @@ costs only the walk, so it can be run again at any time, also after it was stopp
 	f.IntVar(&o.batch, "batch", 0, "`N` pictures to the encoder at once (default 16)")
 	f.BoolVar(&o.prune, "prune", false, "forget files below PATH that are gone")
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be done, and do nothing")
+	f.StringVar(&o.language, "language", "", "`LANG` of captions, tags and names in an index that is made (default en; `clipsearch language` lists them)")
 	f.StringVar(&o.progress, "progress", "", "`json`: one event a second on stderr")
 	return cmd
 }
@@ -67,7 +69,7 @@ func runIngest(ctx context.Context, a *app, o ingestOptions, args []string) erro
 			return err
 		}
 	}
-	store, enc, err := a.openStore(ctx, o.dryRun)
+	store, enc, err := a.openStore(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -86,10 +88,13 @@ func runIngest(ctx context.Context, a *app, o ingestOptions, args []string) erro
 
 // openStore opens the index, and makes it if there is none and nothing stands in
 // the way of filling it. A dry run makes nothing.
-func (a *app) openStore(ctx context.Context, dryRun bool) (ingest.Store, *embed.Encoder, error) {
-	_, err := index.ReadMeta(a.options.index)
+func (a *app) openStore(ctx context.Context, o ingestOptions) (ingest.Store, *embed.Encoder, error) {
+	meta, err := index.ReadMeta(a.options.index)
 	fresh := errors.Is(err, clipsearch.ErrNotFound)
-	if fresh && dryRun {
+	if err := checkLanguage(a.options.index, o.language, meta, fresh); err != nil {
+		return nil, nil, err
+	}
+	if fresh && o.dryRun {
 		m, err := a.readModel(a.options.model)
 		return nothing{}, a.open(m), err
 	}
@@ -98,7 +103,7 @@ func (a *app) openStore(ctx context.Context, dryRun bool) (ingest.Store, *embed.
 			return nil, nil, err
 		}
 	}
-	lib, err := a.openIndex(ctx, openOptions{create: true})
+	lib, err := a.openIndex(ctx, openOptions{create: true, language: o.language})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -183,10 +183,11 @@ type collection struct {
 
 // openOptions say what a command wants of an index.
 type openOptions struct {
-	create bool
-	warm   []string // towers to load while the index opens, if this process is to own it
-	serve  bool     // answer the texts of other processes
-	once   bool     // the encoder is for a single query
+	create   bool
+	language string   // of an index that is made
+	warm     []string // towers to load while the index opens, if this process is to own it
+	serve    bool     // answer the texts of other processes
+	once     bool     // the encoder is for a single query
 }
 
 // openIndex makes this process the owner of the index, or a client of its owner.
@@ -210,7 +211,7 @@ func (a *app) openIndex(ctx context.Context, o openOptions) (*collection, error)
 				go enc.Warm(o.warm...) //nolint:errcheck // whoever needs the tower gets the error
 			}
 			x, err := index.Open(dir, index.Options{
-				Space: model.Space(), Model: model.Name, Dim: model.Dim, Create: o.create,
+				Space: model.Space(), Model: model.Name, Dim: model.Dim, Create: o.create, Language: o.language,
 				SaveModel: model.WriteModel, CheckModel: checkModel,
 			})
 			if err != nil {
