@@ -44,6 +44,7 @@ type text struct {
 	words   *wordIndex   // nil until opened
 	rebuild bool         // all pictures are dirty, and R says so
 	healed  string       // why it was built again, until Check has told
+	told    int          // how many pictures Bleve was told of
 	closed  bool
 }
 
@@ -189,6 +190,7 @@ func (t *text) settleBatch(ctx context.Context, ids []clipsearch.ID) error {
 		t.giveBack(ids)
 		return withSpace(err, t.x.dir)
 	}
+	t.told += len(ids)
 	return t.x.clean(t, ids)
 }
 
