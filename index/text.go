@@ -271,59 +271,6 @@ func (w *wordIndex) count() (n int, err error) {
 	return int(c), err
 }
 
-// each calls fn with the name of every document.
-func (w *wordIndex) each(fn func(name string)) error {
-	return w.reading(func(r bleveindex.IndexReader) error {
-		ids, err := r.DocIDReaderAll()
-		if err != nil {
-			return err
-		}
-		defer ids.Close()
-		for {
-			internal, err := ids.Next()
-			if err != nil || internal == nil {
-				return err
-			}
-			name, err := r.ExternalID(internal)
-			if err != nil {
-				return err
-			}
-			fn(name)
-		}
-	})
-}
-
-// segments calls fn with the file of every segment that is in use, and keeps them
-// from being removed meanwhile.
-func (w *wordIndex) segments(fn func(path string)) error {
-	return w.reading(func(r bleveindex.IndexReader) error {
-		snapshot, ok := r.(*scorch.IndexSnapshot)
-		if !ok {
-			return fmt.Errorf("a reader of type %T", r)
-		}
-		for _, s := range snapshot.Segments() {
-			if file, ok := s.Segment().(interface{ Path() string }); ok {
-				fn(file.Path())
-			}
-		}
-		return nil
-	})
-}
-
-// reading calls fn with Bleve as it is now.
-func (w *wordIndex) reading(fn func(bleveindex.IndexReader) error) (err error) {
-	defer recoverText(&err)
-	advanced, err := w.index.Advanced()
-	if err != nil {
-		return err
-	}
-	reader, err := advanced.Reader()
-	if err != nil {
-		return err
-	}
-	return errors.Join(fn(reader), reader.Close())
-}
-
 func (w *wordIndex) close() (err error) {
 	defer recoverText(&err)
 	if err := w.index.Close(); err != nil {

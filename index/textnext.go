@@ -72,18 +72,22 @@ func (t *text) compareNext(w *wordIndex) error {
 	for _, id := range all {
 		missing[id] = struct{}{}
 	}
-	err = w.each(func(name string) {
+	names, err := w.names()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
 		id := clipsearch.ID([]byte(name))
 		if _, ok := missing[id]; ok {
 			delete(missing, id)
 		} else {
 			missing[id] = struct{}{}
 		}
-	})
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.missing, t.filling = missing, nil
-	return err
+	return nil
 }
 
 // writeNext tells next what Bleve was told of ids. What next is being told of at
