@@ -3,6 +3,7 @@ package index
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -163,5 +164,47 @@ func BenchmarkMatch(b *testing.B) {
 				})
 			}
 		}
+	}
+}
+
+// TestCheckWords has Bleve know other words than the store: Check tells, and repair
+// puts it right. Texts of any kind are no cause for alarm.
+func TestCheckWords(t *testing.T) {
+	for _, language := range Languages() {
+		o := testOptions()
+		o.Language = language
+		x, err := Open(filepath.Join(t.TempDir(), "index"), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer x.Close()
+		r := rand.New(rand.NewPCG(7, 7))
+		var batch []clipsearch.Entry
+		for i := range 60 {
+			e := testEntry(i)
+			e.Captions, e.Tags, e.CaptionVectors = several(r, 4, someWords...), several(r, 4, someWords...), nil
+			e.Captions = append(e.Captions, "x' ’s l'été d'où ـكِتَاب کتاب‌ها हिन्दी ǅ ﬁ 東京 ｱｲｳ ²³½ \x00 \u200b \u0301"+string(rune(r.IntN(0x2ffff))))
+			e.Files = append(e.Files, clipsearch.File{Path: pick(r, somePaths...) + fmt.Sprint(i)})
+			batch = append(batch, e)
+		}
+		put(t, x, batch...)
+		mustBeClean(t, x)
+		if language != "en" {
+			continue
+		}
+		id, other := testID(3), testID(4)
+		if err := x.text.words.write(map[clipsearch.ID]document{id: {Caption: []string{"stale"}}}, []clipsearch.ID{other}); err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]string{id.String(): "text document has other words than the picture", other.String(): "text document is missing"}
+		got := map[string]string{}
+		problems, err := x.Check(context.Background(), true)
+		for _, p := range problems {
+			got[p.ID] = p.What
+		}
+		if err != nil || !maps.Equal(got, want) {
+			t.Errorf("Check = %v, %v, want %v", got, err, want)
+		}
+		mustBeClean(t, x)
 	}
 }

@@ -213,3 +213,40 @@ func has(t *testing.T, x *Index, key string) (ok bool) {
 	}
 	return ok
 }
+
+// TestRebuildResumed closes the index in the middle of a rebuild: the next process
+// does not do again what was done.
+func TestRebuildResumed(t *testing.T) {
+	x := newIndex(t)
+	manyWords(t, x, 1500, 1500)
+	closeIndex(t, x)
+	if err := os.RemoveAll(filepath.Join(x.dir, "text")); err != nil {
+		t.Fatal(err)
+	}
+	x = open(t, x.dir)
+	x.text.work.Lock()
+	err := x.text.open()
+	var some []clipsearch.ID
+	for i := range 1000 {
+		some = append(some, testID(i))
+	}
+	if err == nil {
+		err = x.text.settleBatch(context.Background(), some)
+	}
+	x.text.work.Unlock()
+	if err != nil || !has(t, x, rebuildKey) {
+		t.Fatalf("begin a rebuild: %v", err)
+	}
+	closeIndex(t, x) // nothing was put: it leaves the rest to the next process
+	x = open(t, x.dir)
+	if err := x.Delete(context.Background(), []clipsearch.ID{testID(1), testID(1200)}); err != nil {
+		t.Fatal(err)
+	}
+	if hits := match(t, x, "sunny", 2000, nil); len(hits) != 1498 {
+		t.Errorf("%d hits, want 1498", len(hits))
+	}
+	mustBeClean(t, x)
+	if x.text.told < 500 || x.text.told > 502 || has(t, x, rebuildKey) {
+		t.Errorf("Bleve was told of %d pictures, of 500 it did not know", x.text.told)
+	}
+}

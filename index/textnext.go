@@ -61,33 +61,16 @@ func (t *text) openNext() error {
 	return nil
 }
 
-// compareNext finds out what w does not know: pictures that it has not, and
-// documents without a picture.
+// compareNext finds out what w does not know.
 func (t *text) compareNext(w *wordIndex) error {
-	all, err := t.x.allIDs()
-	if err != nil {
-		return err
-	}
-	missing := make(map[clipsearch.ID]struct{}, len(all))
-	for _, id := range all {
-		missing[id] = struct{}{}
-	}
-	names, err := w.names()
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		id := clipsearch.ID([]byte(name))
-		if _, ok := missing[id]; ok {
-			delete(missing, id)
-		} else {
-			missing[id] = struct{}{}
-		}
-	}
+	lacking, err := t.lacking(w)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.missing, t.filling = missing, nil
-	return nil
+	t.missing, t.filling = map[clipsearch.ID]struct{}{}, nil
+	for _, id := range lacking {
+		t.missing[id] = struct{}{}
+	}
+	return err
 }
 
 // writeNext tells next what Bleve was told of ids. What next is being told of at
