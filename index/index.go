@@ -72,7 +72,7 @@ func Open(dir string, o Options) (*Index, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &Index{dir: dir, options: o, store: s, mem: &memory{}}
+	x := &Index{dir: dir, options: o, store: s, mem: newMemory()}
 	x.current.Store(&meta)
 	x.text = newText(filepath.Join(dir, "text"), x)
 	err = x.settleMeta()

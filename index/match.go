@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 	"unicode"
 
@@ -51,36 +50,22 @@ func (x *Index) matchFiltered(ctx context.Context, w *wordIndex, words string, k
 			return hits, err
 		}
 	}
-	for {
-		hits, settled, err := x.matchDocs(ctx, w, words, k, f)
-		if settled || err != nil {
-			return hits, err
-		}
-	}
+	return x.matchDocs(ctx, w, words, k, f)
 }
 
-// matchDocs is not settled if a hit was taken out meanwhile: the number that it had
-// may be another picture's by now.
-func (x *Index) matchDocs(ctx context.Context, w *wordIndex, words string, k int, f clipsearch.Filter) (hits []clipsearch.Hit, settled bool, err error) {
-	var mem *memory
+// matchDocs asks of each hit whether it is one of the docs that f admits now.
+func (x *Index) matchDocs(ctx context.Context, w *wordIndex, words string, k int, f clipsearch.Filter) ([]clipsearch.Hit, error) {
+	var all *pictures
 	var docs *roaring.Bitmap
-	err = x.withVectors(ctx, f, func(m *memory) { mem, docs = m, m.admitted(f) })
+	err := x.withVectors(ctx, f, func(m *memory) { all, docs = m.pictures, m.admitted(f) })
 	if err != nil || docs.IsEmpty() {
-		return nil, true, err
+		return nil, err
 	}
-	admits := func(id clipsearch.ID) (bool, error) {
+	return w.match(ctx, words, k, func(id clipsearch.ID) (bool, error) {
 		x.mu.RLock()
 		defer x.mu.RUnlock()
-		return mem.isIn(docs, id), nil
-	}
-	if hits, err = w.match(ctx, words, k, admits); err != nil {
-		return nil, true, err
-	}
-	err = x.withVectors(ctx, f, func(m *memory) {
-		now := m.admitted(f)
-		settled = m == mem && !slices.ContainsFunc(hits, func(h clipsearch.Hit) bool { return !m.isIn(now, h.ID) })
+		return all.isIn(docs, id), nil
 	})
-	return hits, settled, err
 }
 
 // stored returns what reports whether a picture is in the store. The text index

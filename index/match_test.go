@@ -99,7 +99,7 @@ func TestMatchScores(t *testing.T) {
 	mustBeClean(t, many)
 }
 
-// TestMatchWhileDeleting asks with a filter while numbers of pictures go to others:
+// TestMatchWhileDeleting asks with a filter while pictures go and others come:
 // no hit is of a picture that the filter does not admit.
 func TestMatchWhileDeleting(t *testing.T) {
 	x := newIndex(t)
@@ -183,7 +183,7 @@ func TestCheckWords(t *testing.T) {
 		for i := range 60 {
 			e := testEntry(i)
 			e.Captions, e.Tags, e.CaptionVectors = several(r, 4, someWords...), several(r, 4, someWords...), nil
-			e.Captions = append(e.Captions, "x' ’s l'été d'où ـكِتَاب کتاب‌ها हिन्दी ǅ ﬁ 東京 ｱｲｳ ²³½ \x00 \u200b \u0301"+string(rune(r.IntN(0x2ffff))))
+			e.Captions = append(e.Captions, "x' ’s l'été d'où ـكِتَاب کتاب\u200cها हिन्दी ǅ ﬁ 東京 ｱｲｳ ²³½ \x00 \u200b \u0301"+string(rune(r.IntN(0x2ffff))))
 			e.Files = append(e.Files, clipsearch.File{Path: pick(r, somePaths...) + fmt.Sprint(i)})
 			batch = append(batch, e)
 		}

@@ -11,27 +11,32 @@ import (
 // memory is what searches work on: loaded when the first asks for it, and kept up
 // to date by every write from then on. Guarded by Index.mu.
 type memory struct {
-	ids      []clipsearch.ID // of each doc
-	docs     map[clipsearch.ID]doc
-	free     []doc     // not in use
-	vectors  *flat     // nil until loaded
-	columns  *columns  // nil until a filter asks
+	*pictures
+	vectors  *flat     // of the space that answers; nil until loaded
 	captions *captions // nil until loaded
 }
 
-// doc returns the number of id, a new one if it has none.
-func (m *memory) doc(id clipsearch.ID) doc {
-	if d, ok := m.docs[id]; ok {
-		return d
+// pictures numbers the pictures in memory. A number is one picture's for good: it is
+// given to no other, in this memory or in those of other spaces that take its place.
+// So what was found by numbers stays true of the pictures that it was found of.
+type pictures struct {
+	ids     []clipsearch.ID // of each doc, also of those that are gone
+	docs    map[clipsearch.ID]doc
+	columns *columns // of all pictures, whichever space answers; nil until a filter asks
+}
+
+func newMemory() *memory {
+	return &memory{pictures: &pictures{docs: map[clipsearch.ID]doc{}}}
+}
+
+// doc returns the number of id, the next one if it has none.
+func (p *pictures) doc(id clipsearch.ID) doc {
+	d, ok := p.docs[id]
+	if !ok {
+		d = doc(len(p.ids))
+		p.ids = append(p.ids, id)
+		p.docs[id] = d
 	}
-	d := doc(len(m.ids))
-	if n := len(m.free); n > 0 {
-		d, m.free = m.free[n-1], m.free[:n-1]
-		m.ids[d] = id
-	} else {
-		m.ids = append(m.ids, id)
-	}
-	m.docs[id] = d
 	return d
 }
 
@@ -43,13 +48,12 @@ func (m *memory) drop(id clipsearch.ID) {
 	}
 	m.vectors.Remove(d)
 	delete(m.docs, id)
-	m.free = append(m.free, d)
 	if m.columns != nil {
 		m.columns.drop(d)
 	}
 }
 
-func (m *memory) less(a, b doc) bool { return bytes.Compare(m.ids[a][:], m.ids[b][:]) < 0 }
+func (p *pictures) less(a, b doc) bool { return bytes.Compare(p.ids[a][:], p.ids[b][:]) < 0 }
 
 // remember brings what is in memory to where the store is; space is that of the
 // vectors in part. The caller holds x.writing.
@@ -131,26 +135,24 @@ func (x *Index) load(ctx context.Context, records bool) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.mem.vectors == nil {
-		m, err := x.loadVectors(ctx, x.meta())
+		vectors, err := x.loadVectors(ctx, x.meta(), x.mem.pictures, x.mem.doc)
 		if err != nil {
 			return fmt.Errorf("load vectors: %w", err)
 		}
-		m.captions = x.mem.captions
-		x.mem = m
+		x.mem.vectors = vectors
 	}
 	if records && x.mem.columns == nil {
-		if err := x.loadColumns(ctx, x.mem); err != nil {
+		if err := x.loadColumns(ctx, x.mem.pictures); err != nil {
 			return fmt.Errorf("load records: %w", err)
 		}
 	}
 	return nil
 }
 
-// loadVectors reads the vectors of the space that meta names. It leaves out what is
-// damaged: Check names it.
-func (x *Index) loadVectors(ctx context.Context, meta Meta) (*memory, error) {
-	m := &memory{docs: map[clipsearch.ID]doc{}}
-	m.vectors = &flat{Less: m.less}
+// loadVectors reads the vectors of the space that meta names, of pictures that number
+// numbers. It leaves out what is damaged: Check names it.
+func (x *Index) loadVectors(ctx context.Context, meta Meta, p *pictures, number func(clipsearch.ID) doc) (*flat, error) {
+	vectors := &flat{Less: p.less}
 	v := make(clipsearch.Vector, meta.Dim)
 	err := x.view(ctx, func(t tx) error {
 		return t.scan(spaceKey(vectorPrefix, meta.Space), true, func(key, value []byte, err error) error {
@@ -158,30 +160,30 @@ func (x *Index) loadVectors(ctx context.Context, meta Meta) (*memory, error) {
 			if err != nil || !ok || decodeVector(v, value) != nil || unitLength(v) != nil {
 				return ctx.Err()
 			}
-			m.vectors.Add(m.doc(id), v)
+			vectors.Add(number(id), v)
 			return ctx.Err()
 		})
 	})
-	return m, err
+	return vectors, err
 }
 
 // loadColumns reads the records of all pictures, also of those without vectors of
 // the space that answers. It leaves out what is damaged: no filter admits it.
-func (x *Index) loadColumns(ctx context.Context, mem *memory) error {
+func (x *Index) loadColumns(ctx context.Context, p *pictures) error {
 	columns := &columns{}
 	err := x.view(ctx, func(t tx) error {
 		return t.scan([]byte(recordPrefix), true, func(key, value []byte, err error) error {
 			id, ok := parseIDKey(key)
 			if err == nil && ok {
 				if r, err := decodeRecord(value); err == nil {
-					columns.set(mem.doc(id), r.image(id))
+					columns.set(p.doc(id), r.image(id))
 				}
 			}
 			return ctx.Err()
 		})
 	})
 	if err == nil {
-		mem.columns = columns
+		p.columns = columns
 	}
 	return err
 }
@@ -195,7 +197,7 @@ func (x *Index) Nearest(ctx context.Context, v clipsearch.Vector, k int, f clips
 	}
 	var hits []clipsearch.Hit
 	err = x.withVectors(ctx, f, func(m *memory) {
-		for _, nb := range m.vectors.Search(v, k, in(m.admitted(f))) {
+		for _, nb := range m.vectors.Search(v, k, m.admitted(f)) {
 			hits = append(hits, clipsearch.Hit{ID: m.ids[nb.doc], Score: nb.score})
 		}
 	})

@@ -177,7 +177,7 @@ func (c *check) recount() error {
 func (x *Index) unload() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.mem = &memory{}
+	x.mem = newMemory()
 }
 
 // repairRest puts right what is not in the store.

@@ -279,22 +279,31 @@ func (x *Index) setMetaAnd(m Meta, mem *memory, more func(*writer)) error {
 // holds x.writing, so that it is complete.
 func (x *Index) memoryLike(ctx context.Context, m Meta) (*memory, error) {
 	x.mu.RLock()
-	vectors, columns, captions := x.mem.vectors != nil, x.mem.columns != nil, x.mem.captions != nil
+	old := *x.mem
 	x.mu.RUnlock()
-	mem := &memory{}
+	mem := &memory{pictures: old.pictures}
 	var err error
-	if vectors {
-		if mem, err = x.loadVectors(ctx, m); err != nil {
+	if old.vectors != nil {
+		number := func(id clipsearch.ID) doc { return x.number(old.pictures, id) }
+		if mem.vectors, err = x.loadVectors(ctx, m, old.pictures, number); err != nil {
 			return nil, err
 		}
 	}
-	if vectors && columns {
-		if err := x.loadColumns(ctx, mem); err != nil {
-			return nil, err
-		}
-	}
-	if captions {
+	if old.captions != nil {
 		mem.captions, err = x.readCaptions(ctx, m)
 	}
 	return mem, err
+}
+
+// number is p's doc, for whoever does not hold x.mu.
+func (x *Index) number(p *pictures, id clipsearch.ID) doc {
+	x.mu.RLock()
+	d, ok := p.docs[id]
+	x.mu.RUnlock()
+	if ok {
+		return d
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return p.doc(id)
 }

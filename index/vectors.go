@@ -6,10 +6,12 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/RoaringBitmap/roaring/v2"
+
 	"github.com/clipsearch/clipsearch"
 )
 
-// doc numbers a picture, or a text, in memory. Numbers are dense, and used again.
+// doc numbers a picture, or a text, in memory. Numbers are dense.
 type doc uint32
 
 // neighbor is a doc and its cosine.
@@ -22,9 +24,9 @@ type neighbor struct {
 // other implementation. A doc with several vectors counts once, with its best.
 type vectors interface {
 	Add(d doc, v clipsearch.Vector)
-	Remove(d doc)                                                       // all of its vectors
-	Search(v clipsearch.Vector, k int, allow func(doc) bool) []neighbor // best first; nil allow admits all
-	Len() int                                                           // vectors
+	Remove(d doc)                                                           // all of its vectors
+	Search(v clipsearch.Vector, k int, admitted *roaring.Bitmap) []neighbor // best first; nil admits all
+	Len() int                                                               // vectors
 }
 
 // flat compares with every vector. The zero value is empty and ready.
@@ -120,7 +122,7 @@ func (f *flat) fill(r int32) {
 }
 
 // Search implements vectors. It uses two threads where that pays.
-func (f *flat) Search(v clipsearch.Vector, k int, allow func(doc) bool) []neighbor {
+func (f *flat) Search(v clipsearch.Vector, k int, admitted *roaring.Bitmap) []neighbor {
 	n := len(f.docs)
 	if n == 0 || k < 1 {
 		return nil
@@ -128,15 +130,15 @@ func (f *flat) Search(v clipsearch.Vector, k int, allow func(doc) bool) []neighb
 	threads := min(runtime.GOMAXPROCS(0), 2)
 	if n < parallelRows || threads < 2 {
 		top := f.newTop(k)
-		f.scan(v, 0, n, allow, top)
+		f.scan(v, 0, n, admitted, top)
 		return top.sorted()
 	}
 	middle := n / 2 / chunkRows * chunkRows
 	upper := f.newTop(k)
 	var wg sync.WaitGroup
-	wg.Go(func() { f.scan(v, middle, n, allow, upper) })
+	wg.Go(func() { f.scan(v, middle, n, admitted, upper) })
 	top := f.newTop(k)
-	f.scan(v, 0, middle, allow, top)
+	f.scan(v, 0, middle, admitted, top)
 	wg.Wait()
 	for _, nb := range upper.list {
 		top.offer(nb)
@@ -145,7 +147,7 @@ func (f *flat) Search(v clipsearch.Vector, k int, allow func(doc) bool) []neighb
 }
 
 // scan offers the docs of rows from up to to.
-func (f *flat) scan(v clipsearch.Vector, from, to int, allow func(doc) bool, top *top) {
+func (f *flat) scan(v clipsearch.Vector, from, to int, admitted *roaring.Bitmap, top *top) {
 	for r := from; r < to; {
 		end := min(to, (r/chunkRows+1)*chunkRows)
 		rows := f.chunks[r/chunkRows][r%chunkRows*f.dim:]
@@ -158,7 +160,7 @@ func (f *flat) scan(v clipsearch.Vector, from, to int, allow func(doc) bool, top
 				}
 				nb.score = f.best(v, nb)
 			}
-			if top.wants(nb) && (allow == nil || allow(nb.doc)) {
+			if top.wants(nb) && (admitted == nil || admitted.Contains(uint32(nb.doc))) {
 				top.offer(nb)
 			}
 		}
