@@ -3,7 +3,6 @@ package ann
 import (
 	"bytes"
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	"github.com/clipsearch/clipsearch/internal/simd"
@@ -49,12 +48,12 @@ func (l *linker) foldRow(f *folded, n uint32) {
 // insert links row n (algorithm 1), or makes it a twin of a row with the same
 // vector: equal rows that link to each other would shut each other off from the
 // rest.
-func (l *linker) insert(n uint32, first *sync.Mutex) error {
+func (l *linker) insert(n uint32) error {
 	g := l.g
 	level := g.level(n)
 	if _, _, ok := g.top(); !ok {
-		first.Lock()
-		defer first.Unlock()
+		g.rising.Lock()
+		defer g.rising.Unlock()
 		if _, _, ok := g.top(); !ok {
 			err := g.raise(n, level)
 			if err == nil {
@@ -80,8 +79,8 @@ func (l *linker) insert(n uint32, first *sync.Mutex) error {
 		l.link(n, at)
 	}
 	if level > highest {
-		first.Lock()
-		defer first.Unlock()
+		g.rising.Lock()
+		defer g.rising.Unlock()
 		if _, highest, _ := g.top(); level > highest {
 			g.setTop(n, level)
 		}
@@ -157,8 +156,11 @@ func (l *linker) linkBack(c candidate, n uint32, level int) {
 	defer mu.Unlock()
 	list := l.g.list(c.row, level)
 	for i := range list {
-		if next := atomic.LoadUint32(&list[i]); next == 0 {
+		switch atomic.LoadUint32(&list[i]) {
+		case 0:
 			atomic.StoreUint32(&list[i], n+1)
+			return
+		case n + 1:
 			return
 		}
 	}
