@@ -21,6 +21,7 @@ var allowed = map[string][]string{
 	"index":           {},
 	"index/ann":       {"internal/simd"},
 	"index/indextest": {},
+	"index/stream":    {"internal/npy"},
 	"ingest":          {"picture"},
 	"internal/npy":    {},
 	"internal/ort":    {},

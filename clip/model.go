@@ -165,6 +165,9 @@ func (m Model) Path(name string) string {
 // of its files, the precision, the preprocessing and the treatment of words.
 // Its name and licence do not.
 func (m Model) Space() clipsearch.Space {
+	if m.Layout == vectorsLayout && !m.Runs() {
+		return namedSpace(m.Name, m.Dim)
+	}
 	sums := make(map[string]string, len(m.Files))
 	for _, f := range m.Files {
 		if !isProse(f.Name) {

@@ -31,7 +31,16 @@ var (
 	idInputs     = []string{"input_ids", "text", "input"}
 )
 
+// absent is the error of a model that cannot be run.
+func (e *Encoder) absent() error {
+	return fmt.Errorf("model %s is known by vectors that were made elsewhere, and cannot be run: search with --mode text or `clipsearch similar ID`, and bring more vectors with `clipsearch ingest --vectors`: %w",
+		e.model.Name, clipsearch.ErrInvalid)
+}
+
 func (e *Encoder) openImage() (*imageTower, error) {
+	if !e.model.Runs() {
+		return nil, e.absent()
+	}
 	g, err := e.inspect(e.model.Image)
 	if err != nil {
 		return nil, err
@@ -115,6 +124,9 @@ type textTower struct {
 }
 
 func (e *Encoder) openText() (*textTower, error) {
+	if !e.model.Runs() {
+		return nil, e.absent()
+	}
 	if e.model.Text == "" {
 		return nil, fmt.Errorf("model %s has no text tower: %w", e.model.Name, clipsearch.ErrInvalid)
 	}

@@ -15,6 +15,7 @@ type change struct {
 	rec      record  // as it will be
 	vectors  []clipsearch.Vector
 	captions []clipsearch.Vector
+	others   []clipsearch.SpaceVectors // that are new, of other spaces
 	thumb    []byte
 	renewed  bool // vectors take the place of others
 	searched bool // its words change
@@ -33,6 +34,8 @@ type plan struct {
 	changes map[clipsearch.ID]*change
 	order   []*change
 	owner   map[string]clipsearch.ID // who has a path at the end of the batch
+
+	imported bool // vectors come in other spaces too
 }
 
 func newPlan(t tx, space clipsearch.Space) *plan {
@@ -239,6 +242,11 @@ func (c *change) size() int64 {
 	for _, v := range c.captions {
 		n += int64(4*len(v)) + perKey
 	}
+	for _, s := range c.others {
+		for _, v := range slices.Concat(s.Vectors, s.Captions) {
+			n += int64(4*len(v)) + perKey
+		}
+	}
 	return n
 }
 
@@ -268,6 +276,14 @@ func (c *change) write(t tx, space clipsearch.Space, owner map[string]clipsearch
 	}
 	for n, v := range c.captions {
 		w.set(vectorKey(captionPrefix, space, c.id, n), encodeVector(v))
+	}
+	for _, s := range c.others {
+		for n, v := range s.Vectors {
+			w.set(vectorKey(vectorPrefix, s.Space, c.id, n), encodeVector(v))
+		}
+		for n, v := range s.Captions {
+			w.set(vectorKey(captionPrefix, s.Space, c.id, n), encodeVector(v))
+		}
 	}
 	if len(c.thumb) > 0 {
 		w.set(idKey(thumbPrefix, c.id), c.thumb)

@@ -169,8 +169,11 @@ func (x *Index) commit(p *plan, part []*change) error {
 // owe notes that pictures come without vectors of the space that answers.
 func (x *Index) owe(t tx, p *plan, part []*change) error {
 	space := x.meta().Space
-	owes := func(c *change) bool { return !c.gone() && c.rec.lacks(space) && (c.old == nil || !c.old.lacks(space)) }
-	if p.space == space || !slices.ContainsFunc(part, owes) {
+	owes := func(c *change) bool {
+		lacks := c.rec.lacks(space) && (p.space != space || c.rec.of(space).Vectors == 0)
+		return !c.gone() && lacks && (c.old == nil || !c.old.lacks(space))
+	}
+	if p.space == space && !p.imported || !slices.ContainsFunc(part, owes) {
 		return nil
 	}
 	i, err := t.intent()

@@ -103,6 +103,9 @@ func (r *run) encode(ctx context.Context, batch []item) error {
 
 // encodeCaptions gives the captions of all items their vectors, in one call.
 func (r *run) encodeCaptions(ctx context.Context, batch []item) error {
+	if r.Wordless {
+		return nil
+	}
 	var texts []string
 	for _, it := range batch {
 		texts = append(texts, it.entry.Captions...)

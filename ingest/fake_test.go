@@ -78,12 +78,13 @@ func colorVector(c color.Color) clipsearch.Vector {
 
 // store is a fake index in memory. It is as strict as clipsearch.Entry says.
 type store struct {
-	mu      sync.Mutex
-	entries map[clipsearch.ID]clipsearch.Entry
-	asked   int // files that Seen was asked about
-	puts    int
-	fail    func(puts int) error
-	refuse  func(clipsearch.Entry) bool
+	mu       sync.Mutex
+	entries  map[clipsearch.ID]clipsearch.Entry
+	asked    int // files that Seen was asked about
+	puts     int
+	fail     func(puts int) error
+	refuse   func(clipsearch.Entry) bool
+	wordless bool // captions may come without vectors
 }
 
 func newStore() *store { return &store{entries: map[clipsearch.ID]clipsearch.Entry{}} }
@@ -147,7 +148,7 @@ func (s *store) put(e clipsearch.Entry) error {
 		return errors.New("entry of another space")
 	case e.ID == clipsearch.ID{} || len(e.Files) == 0:
 		return errors.New("entry without id or files")
-	case e.Captions != nil && len(e.CaptionVectors) != len(e.Captions):
+	case e.Captions != nil && len(e.CaptionVectors) != len(e.Captions) && !s.wordless:
 		return fmt.Errorf("%d captions with %d vectors", len(e.Captions), len(e.CaptionVectors))
 	case !known && (len(e.Vectors) != 1 || len(e.Thumb) == 0 || e.Width == 0 || e.Format == "" || e.Bytes == 0):
 		return fmt.Errorf("new entry without vector, thumbnail or size: %w", clipsearch.ErrInvalid)

@@ -55,8 +55,10 @@ type Pipeline struct {
 	Exclude  []string // globs (** crosses folders) of paths below a root, names, or absolute paths to leave out
 	Skip     []string // folders and files to leave out, such as the index itself
 	Captions Captions
-	DryRun   bool // read, hash and count; store nothing
-	Prune    bool // forget files below the roots that are gone from disk
+	Ready    Ready // take these instead of roots, with the vectors that they have
+	Wordless bool  // the encoder has no words: captions are stored without vectors
+	DryRun   bool  // read, hash and count; store nothing
+	Prune    bool  // forget files below the roots that are gone from disk
 
 	// Report and Failed are called from one goroutine, never at the same time,
 	// Report about ten times a second and once at the end. Either may be nil.
@@ -85,7 +87,8 @@ type run struct {
 	ledger
 }
 
-// Run ingests every picture under roots: folders, files and archives. A root that
+// Run ingests every picture under roots: folders, files and archives; or those of
+// Ready. A root that
 // does not exist is the caller's mistake, and nothing is done. A file that cannot
 // be read or decoded is counted and passed over; an error of the store, or of an
 // encoder that fails for every picture, ends the run. What was stored before an

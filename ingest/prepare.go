@@ -48,6 +48,9 @@ func (r *run) prepareAll(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if it.err != nil && r.Ready != nil {
+			it.err = atRow(it.row, it.err)
+		}
 		to := r.results
 		if it.err == nil && !it.twin && (it.fit != nil || it.entry.Captions != nil) {
 			to = r.ready
@@ -157,6 +160,11 @@ func (r *run) decode(ctx context.Context, it *item, data []byte) (bad, err error
 	}
 	it.entry.Format, it.entry.Width, it.entry.Height = info.Format, info.Width, info.Height
 	it.entry.TakenAt, it.entry.Camera = info.TakenAt, info.Camera
+	if r.Ready != nil {
+		if bad := r.vector(it); bad != nil {
+			return bad, nil
+		}
+	}
 	if r.DryRun {
 		it.entry.Captions = nil
 		return nil, nil
@@ -167,7 +175,9 @@ func (r *run) decode(ctx context.Context, it *item, data []byte) (bad, err error
 				return bad
 			}
 		}
-		it.fit = r.Encoder.Fit(img)
+		if r.Ready == nil {
+			it.fit = r.Encoder.Fit(img)
+		}
 		return nil
 	})
 }

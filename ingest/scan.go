@@ -24,7 +24,8 @@ type found struct {
 	texts []string                      // paths of its sidecars
 	err   error                         // why it cannot be used
 
-	id clipsearch.ID // of what the store has seen there unchanged; set by sift
+	row int           // of Ready
+	id  clipsearch.ID // of what the store has seen there unchanged; set by sift
 }
 
 // root is where a walk begins.
@@ -70,6 +71,9 @@ type scanner struct {
 type link struct{ path, rel, target string }
 
 func (r *run) scan(ctx context.Context) error {
+	if r.Ready != nil {
+		return r.scanReady(ctx)
+	}
 	n := 0
 	s := r.newScanner(func(f found) error { n++; return send(ctx, r.files, f) })
 	err := s.walkRoots(r.roots)
@@ -131,13 +135,18 @@ func (s *scanner) walkFile(root root) error {
 	if isArchive(root.path) {
 		return s.walkArchive(root)
 	}
+	return s.emit(namedFile(root))
+}
+
+// namedFile is a file that was named, with its sidecars.
+func namedFile(root root) found {
 	f := found{file: clipsearch.File{Path: root.path, Size: root.info.Size(), ModTime: root.info.ModTime()}, err: irregular(root.info)}
 	for _, text := range sidecarNames(root.path) {
 		if info, err := os.Stat(text); err == nil && info.Mode().IsRegular() {
 			f.texts = append(f.texts, text)
 		}
 	}
-	return s.emit(f)
+	return f
 }
 
 // walkDir walks dir, which lies at rel below its root and is really at real.

@@ -243,6 +243,14 @@ func (x *fake) Stats(ctx context.Context) (clipsearch.Stats, error) {
 	}, err
 }
 
+func (x *fake) Export(context.Context, clipsearch.ID, int) ([]clipsearch.Record, error) {
+	return nil, nil
+}
+
+func (x *fake) Import(context.Context, []clipsearch.SpaceModel, []clipsearch.Record) (clipsearch.Imported, error) {
+	return clipsearch.Imported{}, nil
+}
+
 func (x *fake) Check(ctx context.Context, repair bool) ([]clipsearch.Problem, error) {
 	end, err := x.begin(ctx, "check")
 	defer end()

@@ -65,6 +65,14 @@ func (h *Handle) Stats(ctx context.Context) (clipsearch.Stats, error) {
 	return do(ctx, h, stats, none{})
 }
 
+func (h *Handle) Export(ctx context.Context, after clipsearch.ID, limit int) ([]clipsearch.Record, error) {
+	return do(ctx, h, exports, exportQuery{after, limit})
+}
+
+func (h *Handle) Import(ctx context.Context, spaces []clipsearch.SpaceModel, batch []clipsearch.Record) (clipsearch.Imported, error) {
+	return do(ctx, h, imports, importQuery{spaces, batch})
+}
+
 func (h *Handle) Check(ctx context.Context, repairing bool) ([]clipsearch.Problem, error) {
 	if repairing {
 		return do(ctx, h, repair, none{})

@@ -48,6 +48,16 @@ type captionsQuery struct {
 	K      int
 }
 
+type exportQuery struct {
+	After clipsearch.ID
+	Limit int
+}
+
+type importQuery struct {
+	Spaces []clipsearch.SpaceModel
+	Batch  []clipsearch.Record
+}
+
 type textsQuery struct {
 	Texts []string
 	Space clipsearch.Space // of the vectors wanted; zero takes any
@@ -85,6 +95,8 @@ var (
 	captions = method[captionsQuery, []clipsearch.TextHit]{"captions", false, callCaptions}
 	files    = method[none, []clipsearch.File]{"files", false, bare(source.Files)}
 	stats    = method[none, clipsearch.Stats]{"stats", false, bare(source.Stats)}
+	exports  = method[exportQuery, []clipsearch.Record]{"export", false, callExport}
+	imports  = method[importQuery, clipsearch.Imported]{"import", true, callImport}
 	check    = method[none, []clipsearch.Problem]{"check", false, callCheck}
 	repair   = method[none, []clipsearch.Problem]{"repair", true, callRepair}
 	compact  = method[none, none]{"compact", true, callCompact}
@@ -107,7 +119,7 @@ type route interface {
 func routes() []route {
 	return []route{
 		seen, has, put, forget, remove, image, vector, thumb, nearest, match, captions,
-		files, stats, check, repair, compact, texts,
+		files, stats, exports, imports, check, repair, compact, texts,
 		spaces, switchTo, lacking, reencode, change, rollback, drop,
 	}
 }
@@ -122,6 +134,14 @@ func callMatch(s source, ctx context.Context, q matchQuery) ([]clipsearch.Hit, e
 
 func callCaptions(s source, ctx context.Context, q captionsQuery) ([]clipsearch.TextHit, error) {
 	return s.NearestCaptions(ctx, q.Vector, q.K)
+}
+
+func callExport(s source, ctx context.Context, q exportQuery) ([]clipsearch.Record, error) {
+	return s.Export(ctx, q.After, q.Limit)
+}
+
+func callImport(s source, ctx context.Context, q importQuery) (clipsearch.Imported, error) {
+	return s.Import(ctx, q.Spaces, q.Batch)
 }
 
 func callCheck(s source, ctx context.Context, _ none) ([]clipsearch.Problem, error) {

@@ -28,6 +28,8 @@ type Index interface {
 	NearestCaptions(ctx context.Context, v clipsearch.Vector, k int) ([]clipsearch.TextHit, error)
 	Files(ctx context.Context) ([]clipsearch.File, error)
 	Stats(ctx context.Context) (clipsearch.Stats, error)
+	Export(ctx context.Context, after clipsearch.ID, limit int) ([]clipsearch.Record, error)
+	Import(ctx context.Context, spaces []clipsearch.SpaceModel, batch []clipsearch.Record) (clipsearch.Imported, error)
 	Check(ctx context.Context, repair bool) ([]clipsearch.Problem, error)
 	Compact(ctx context.Context) error
 

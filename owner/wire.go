@@ -92,8 +92,21 @@ func portable(v any) any {
 			batch[i].Image = portableImage(batch[i].Image)
 		}
 		return batch
+	case []clipsearch.Record:
+		return portableRecords(v)
+	case importQuery:
+		v.Batch = portableRecords(v.Batch)
+		return v
 	}
 	return v
+}
+
+func portableRecords(batch []clipsearch.Record) []clipsearch.Record {
+	batch = append([]clipsearch.Record{}, batch...)
+	for i := range batch {
+		batch[i].Image = portableImage(batch[i].Image)
+	}
+	return batch
 }
 
 func portableImage(m clipsearch.Image) clipsearch.Image {

@@ -24,6 +24,7 @@ type ingestOptions struct {
 	prune    bool
 	dryRun   bool
 	progress string
+	ready    readyOptions
 }
 
 func newIngestCommand(a *app) *cobra.Command {
@@ -32,11 +33,25 @@ func newIngestCommand(a *app) *cobra.Command {
 		Use:   "ingest PATH...",
 		Short: "Put pictures into the index: folders, files, .tar and .zip archives, or - for paths on stdin",
 		Long: `ingest walks folders and puts every picture into the index. What is there already
-costs only the walk, so it can be run again at any time, also after it was stopped.`,
+costs only the walk, so it can be run again at any time, also after it was stopped.
+
+With --vectors and --paths the vectors have been made already: row i of an .npy (float16 or
+float32, of any length: they are made unit vectors) belongs to the picture at line i of a list. The pictures are read for
+their size, date and thumbnail, and not encoded. The vectors must come from the model that
+the index answers with; for a new index --model says which that is. If clipsearch cannot run
+it, --model-name gives their space a name: such an index answers similar ID and --mode text,
+but can encode neither words nor pictures. A row that is zero or not finite fails, and is
+named by its number, from 0; the row of a picture that the index has is not looked at.`,
 		Example: `  clipsearch ingest ~/Pictures
   clipsearch ingest ./photos --captions captions.tsv --exclude '**/drafts/**'
-  find . -name '*.jpg' -print0 | clipsearch ingest -`,
-		Args: minArgs(1, "PATH"),
+  find . -name '*.jpg' -print0 | clipsearch ingest -
+  clipsearch ingest --vectors clip.npy --paths clip.txt --model-name openai-ViT-L-14`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if o.ready.any() {
+				return nil
+			}
+			return minArgs(1, "PATH")(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error { return runIngest(cmd.Context(), a, o, args) },
 	}
 	f := cmd.Flags()
@@ -46,6 +61,9 @@ costs only the walk, so it can be run again at any time, also after it was stopp
 	f.IntVar(&o.batch, "batch", 0, "`N` pictures to the encoder at once (default 16)")
 	f.BoolVar(&o.prune, "prune", false, "forget files below PATH that are gone")
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be done, and do nothing")
+	f.StringVar(&o.ready.vectors, "vectors", "", "take ready vectors from `F.npy` [N, dim], with --paths")
+	f.StringVar(&o.ready.paths, "paths", "", "`F.txt` with the N pictures of --vectors, one a line, or ended by NUL bytes")
+	f.StringVar(&o.ready.modelName, "model-name", "", "`NAME` of the model that made --vectors, if clipsearch cannot run it")
 	f.StringVar(&o.progress, "progress", "", "`json`: one event a second on stderr")
 	return cmd
 }
@@ -57,15 +75,22 @@ func runIngest(ctx context.Context, a *app, o ingestOptions, args []string) erro
 	if o.progress != "" && o.progress != "json" {
 		return mistake("--progress %q is not json", o.progress)
 	}
-	roots, err := a.roots(args)
-	if err != nil {
+	if err := o.ready.valid(o, args); err != nil {
 		return err
 	}
 	var captions ingest.Captions
+	var err error
 	if o.captions != "" {
 		if captions, err = ingest.LoadCaptions(o.captions); err != nil {
 			return err
 		}
+	}
+	if o.ready.vectors != "" {
+		return runReady(ctx, a, o, captions)
+	}
+	roots, err := a.roots(args)
+	if err != nil {
+		return err
 	}
 	store, enc, err := a.openStore(ctx, o.dryRun)
 	if err != nil {
@@ -102,6 +127,10 @@ func (a *app) openStore(ctx context.Context, dryRun bool) (ingest.Store, *embed.
 	if err != nil {
 		return nil, nil, err
 	}
+	if !lib.model.Runs() {
+		return nil, nil, mistake("index %s answers with model %s, which clipsearch cannot run: bring the vectors of its pictures with --vectors and --paths",
+			a.options.index, lib.model.Name)
+	}
 	return lib.Handle, lib.encoder, nil
 }
 
@@ -120,7 +149,7 @@ func (nothing) Put(context.Context, []clipsearch.Entry) error    { return nil }
 func (nothing) Forget(context.Context, []string) (int, error)    { return 0, nil }
 func (nothing) Files(context.Context) ([]clipsearch.File, error) { return nil, nil }
 
-func (a *app) pipeline(store ingest.Store, enc *embed.Encoder, o ingestOptions, show *progress) *ingest.Pipeline {
+func (a *app) pipeline(store ingest.Store, enc ingest.Encoder, o ingestOptions, show *progress) *ingest.Pipeline {
 	return &ingest.Pipeline{
 		Encoder: enc, Store: store,
 		Jobs: cmp.Or(o.jobs, a.options.threads), Encoders: a.options.threads, Batch: o.batch,

@@ -1,13 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
-	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
@@ -180,97 +177,4 @@ func (c *collection) orphans(ctx context.Context, gone []clipsearch.File) (int, 
 		}
 	}
 	return n, nil
-}
-
-func newExportCommand(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:   "export FILE",
-		Short: "Write records and vectors as JSON lines (- for stdout)",
-		Args:  exactArgs(1, "one FILE"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			lib, err := a.openIndex(cmd.Context(), openOptions{})
-			if err != nil {
-				return err
-			}
-			return a.writeOut(args[0], func(w io.Writer) error { return lib.export(cmd.Context(), w) })
-		},
-	}
-}
-
-// exported is one line of an export; the first line is an exportHead.
-type exported struct {
-	ID       clipsearch.ID     `json:"id"`
-	Paths    []string          `json:"paths"`
-	Format   string            `json:"format"`
-	Width    int               `json:"width"`
-	Height   int               `json:"height"`
-	Bytes    int64             `json:"bytes"`
-	TakenAt  *time.Time        `json:"taken_at"`
-	Camera   string            `json:"camera,omitempty"`
-	Captions []string          `json:"captions,omitempty"`
-	Tags     []string          `json:"tags,omitempty"`
-	Vector   clipsearch.Vector `json:"vector"`
-}
-
-type exportHead struct {
-	Clipsearch int              `json:"clipsearch_export"`
-	Model      string           `json:"model"`
-	Space      clipsearch.Space `json:"space"`
-	Dim        int              `json:"dim"`
-	Images     int              `json:"images"`
-}
-
-func (c *collection) export(ctx context.Context, w io.Writer) error {
-	st, err := c.Stats(ctx)
-	if err != nil {
-		return err
-	}
-	files, err := c.Files(ctx)
-	if err != nil {
-		return err
-	}
-	buf := bufio.NewWriter(w)
-	enc := json.NewEncoder(buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(exportHead{1, st.Model, c.model.Space(), st.Dim, st.Images}); err != nil {
-		return err
-	}
-	ids, err := c.Seen(ctx, files)
-	if err != nil {
-		return err
-	}
-	written := make(map[clipsearch.ID]bool, st.Images)
-	for _, id := range ids {
-		if written[id] || id == (clipsearch.ID{}) {
-			continue
-		}
-		written[id] = true
-		line, err := c.exported(ctx, id)
-		if err != nil {
-			return err
-		}
-		if err := enc.Encode(line); err != nil {
-			return err
-		}
-	}
-	return buf.Flush()
-}
-
-func (c *collection) exported(ctx context.Context, id clipsearch.ID) (exported, error) {
-	m, err := c.Image(ctx, id)
-	if err != nil {
-		return exported{}, err
-	}
-	v, err := c.Vector(ctx, id)
-	if err != nil {
-		return exported{}, err
-	}
-	e := exported{
-		ID: id, Paths: m.Paths(), Format: m.Format, Width: m.Width, Height: m.Height, Bytes: m.Bytes,
-		Camera: m.Camera, Captions: m.Captions, Tags: m.Tags, Vector: v,
-	}
-	if !m.TakenAt.IsZero() {
-		e.TakenAt = &m.TakenAt
-	}
-	return e, nil
 }

@@ -11,6 +11,12 @@ import (
 // it is whole. A link is followed, and what is no regular file, such as a pipe
 // or a device, is written to as it is.
 func (a *app) writeOut(name string, write func(io.Writer) error) error {
+	return a.writeOutAs(name, 0o644, write)
+}
+
+// writeOutAs is writeOut for a file of this mode, which is on the disk when it
+// returns.
+func (a *app) writeOutAs(name string, mode os.FileMode, write func(io.Writer) error) error {
 	if name == "" || name == "-" {
 		return write(a.stdout)
 	}
@@ -29,7 +35,7 @@ func (a *app) writeOut(name string, write func(io.Writer) error) error {
 		return mistake("write %s: %v", name, err)
 	}
 	defer os.Remove(f.Name()) // gone by then, if all went well
-	if err := errors.Join(write(f), f.Chmod(0o644), f.Close()); err != nil {
+	if err := errors.Join(write(f), f.Chmod(mode), f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), name)

@@ -90,3 +90,27 @@ func (p *progress) done() {
 		p.bar.Finish() //nolint:errcheck // as above
 	}
 }
+
+// count shows how many pictures are done, on a terminal.
+type count struct{ bar *progressbar.ProgressBar }
+
+func (a *app) newCount(what string, total int) count {
+	if a.options.quiet || !isTerminal(a.stderr) {
+		return count{}
+	}
+	bar := a.newBar(what)
+	bar.ChangeMax(total)
+	return count{bar}
+}
+
+func (c count) set(n int) {
+	if c.bar != nil {
+		c.bar.Set(n) //nolint:errcheck // a bar that cannot be drawn is no reason to stop
+	}
+}
+
+func (c count) done() {
+	if c.bar != nil {
+		c.bar.Finish() //nolint:errcheck // as above
+	}
+}

@@ -19,6 +19,7 @@ import (
 	"github.com/clipsearch/clipsearch/embed"
 	"github.com/clipsearch/clipsearch/embed/builtin"
 	"github.com/clipsearch/clipsearch/index"
+	"github.com/clipsearch/clipsearch/index/stream"
 	"github.com/clipsearch/clipsearch/ingest"
 	"github.com/clipsearch/clipsearch/owner"
 	"github.com/clipsearch/clipsearch/query"
@@ -32,6 +33,8 @@ var (
 	_ query.TextEncoder = (*embed.Encoder)(nil)
 	_ query.Index       = (*owner.Handle)(nil)
 	_ owner.Index       = (*index.Index)(nil)
+	_ stream.Source     = (*owner.Handle)(nil)
+	_ stream.Sink       = (*owner.Handle)(nil)
 )
 
 // app is one run of the program: its world, its common flags, and what it has
@@ -157,6 +160,9 @@ func (a *app) modelOf(dir string, meta index.Meta) (clip.Model, error) {
 	if m, err := builtin.Model(); err == nil && m.Space() == meta.Space {
 		return m, nil
 	}
+	if m := clip.Named(meta.Model, meta.Dim); m.Space() == meta.Space {
+		return m, nil
+	}
 	m, err := clip.ReadCopy(index.ModelDir(dir, meta.Space), "")
 	if err != nil {
 		return m, fmt.Errorf("the copy of model %s that index %s keeps: %w", meta.Model, dir, err)
@@ -191,11 +197,19 @@ type openOptions struct {
 
 // openIndex makes this process the owner of the index, or a client of its owner.
 func (a *app) openIndex(ctx context.Context, o openOptions) (*collection, error) {
-	dir := a.options.index
-	model, err := a.modelFor(dir, o.create)
+	if err := a.notHalfImported(); err != nil {
+		return nil, err
+	}
+	model, err := a.modelFor(a.options.index, o.create)
 	if err != nil {
 		return nil, err
 	}
+	return a.openWithModel(ctx, model, o)
+}
+
+// openWithModel is openIndex of an index that answers with model.
+func (a *app) openWithModel(ctx context.Context, model clip.Model, o openOptions) (*collection, error) {
+	dir, err := a.options.index, error(nil)
 	enc := a.openWith(model, embed.Options{Once: o.once})
 	if model.Dim == 0 && o.create {
 		if model.Dim, err = enc.Dim(); err != nil {
@@ -209,10 +223,7 @@ func (a *app) openIndex(ctx context.Context, o openOptions) (*collection, error)
 			if len(o.warm) > 0 {
 				go enc.Warm(o.warm...) //nolint:errcheck // whoever needs the tower gets the error
 			}
-			x, err := index.Open(dir, index.Options{
-				Space: model.Space(), Model: model.Name, Dim: model.Dim, Create: o.create,
-				SaveModel: model.WriteModel, CheckModel: checkModel,
-			})
+			x, err := index.Open(dir, indexOptions(model, o.create))
 			if err != nil {
 				return nil, err // not x: an interface that holds a nil pointer is not nil
 			}
@@ -230,6 +241,14 @@ func (a *app) openIndex(ctx context.Context, o openOptions) (*collection, error)
 	return &collection{Handle: h, encoder: enc, model: model, texts: texts{h, enc}}, nil
 }
 
+func indexOptions(model clip.Model, create bool) index.Options {
+	o := index.Options{Space: model.Space(), Model: model.Name, Dim: model.Dim, Create: create}
+	if model.Runs() { // else there is nothing to keep
+		o.SaveModel, o.CheckModel = model.WriteModel, checkModel
+	}
+	return o
+}
+
 func (a *app) modelFor(dir string, create bool) (clip.Model, error) {
 	meta, err := index.ReadMeta(dir)
 	switch {
@@ -240,10 +259,18 @@ func (a *app) modelFor(dir string, create bool) (clip.Model, error) {
 	case !create:
 		return clip.Model{}, fmt.Errorf("there is no index in %s: make one with `clipsearch ingest FOLDER --index %s`: %w", dir, dir, clipsearch.ErrNotFound)
 	}
-	if entries, _ := os.ReadDir(dir); slices.ContainsFunc(entries, isForeign) {
-		return clip.Model{}, mistake("%s holds other files and no index: name an empty folder with --index", dir)
+	if err := vacant(dir); err != nil {
+		return clip.Model{}, err
 	}
 	return a.readModel(a.options.model)
+}
+
+// vacant returns an error if dir holds what no index has.
+func vacant(dir string) error {
+	if entries, _ := os.ReadDir(dir); slices.ContainsFunc(entries, isForeign) {
+		return mistake("%s holds other files and no index: name an empty folder with --index", dir)
+	}
+	return nil
 }
 
 // isForeign reports whether an entry is none that an index which is being made,

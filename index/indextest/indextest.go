@@ -29,6 +29,8 @@ type Store interface {
 	NearestCaptions(ctx context.Context, v clipsearch.Vector, k int) ([]clipsearch.TextHit, error)
 	Files(ctx context.Context) ([]clipsearch.File, error)
 	Stats(ctx context.Context) (clipsearch.Stats, error)
+	Export(ctx context.Context, after clipsearch.ID, limit int) ([]clipsearch.Record, error)
+	Import(ctx context.Context, spaces []clipsearch.SpaceModel, batch []clipsearch.Record) (clipsearch.Imported, error)
 	Check(ctx context.Context, repair bool) ([]clipsearch.Problem, error)
 }
 
@@ -73,6 +75,9 @@ var tests = []struct {
 	{"words are found and mean nothing else", (*suite).words},
 	{"captions are told once", (*suite).captions},
 	{"nobody else's slices are kept", (*suite).aliases},
+	{"what is exported can be imported", (*suite).exports},
+	{"an import adds and takes nothing away", (*suite).imports},
+	{"an import of what is wrong is refused whole", (*suite).refusesImports},
 	{"an ended context is an error", (*suite).cancelled},
 	{"many at once", (*suite).concurrent},
 	{"random operations agree with a map", (*suite).model},
