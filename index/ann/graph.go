@@ -29,6 +29,9 @@ type graph struct {
 	rising sync.Mutex          // who sets entry
 	locks  [1 << 10]sync.Mutex // of the links of a row
 	slabs  *slabs
+
+	changed [maxChunks * chunkRows / partRows]atomic.Bool // parts whose links are others than those kept
+	savedTo int                                           // rows below were linked when it was kept
 }
 
 const (

@@ -19,6 +19,7 @@ type Options struct {
 	Workers        int    // that build; GOMAXPROCS if zero
 	GraphFrom      int    // vectors from which on there is a graph; 50,000 if zero
 	Dir            string // for the file of whole numbers; in memory if empty
+	InMemory       int    // up to so many vectors the file's whole numbers are copied into memory
 
 	// Less orders docs of equal scores; by number if nil.
 	Less func(a, b uint32) bool
@@ -141,10 +142,13 @@ func (x *Index) Bytes() (anonymous, mapped int64) {
 	st := x.state.Load()
 	r, width := st.rows, st.rows.quant.width
 	anonymous = pages(r.len(), width/2) + int64(chunks(r.len()))*chunkRows*int64(infoSize) + int64(r.len())/8
-	if st.rows.place.summed() {
-		mapped = int64(r.len()) * int64(3*width+sumSize)
-	} else {
-		anonymous += pages(r.len(), 3*width)
+	for c := range chunks(r.len()) {
+		n := min(chunkRows, r.len()-c<<chunkShift)
+		if w := r.wholes[c].Load(); w.summed {
+			mapped += int64(n * w.stride)
+		} else {
+			anonymous += pages(n, w.stride)
+		}
 	}
 	for i := range r.docs {
 		if r.docs[i].Load() != nil {

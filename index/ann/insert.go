@@ -124,6 +124,8 @@ func (l *linker) addTwin(row, n uint32) {
 	defer mu.Unlock()
 	l.r.info(n).twin.Store(l.r.info(row).twin.Load())
 	l.r.info(row).twin.Store(n + 1)
+	l.g.touch(n)
+	l.g.touch(row)
 }
 
 // link links n with the best of l.upper[level], both ways.
@@ -147,7 +149,11 @@ func (g *graph) set(n uint32, level int, links []candidate) {
 		}
 		atomic.StoreUint32(&list[i], next)
 	}
+	g.touch(n)
 }
+
+// touch notes that the links of row n change.
+func (g *graph) touch(n uint32) { g.changed[n/partRows].Store(true) }
 
 // linkBack links c to n, and where c has no room chooses its links anew.
 func (l *linker) linkBack(c candidate, n uint32, level int) {
@@ -159,6 +165,7 @@ func (l *linker) linkBack(c candidate, n uint32, level int) {
 		switch atomic.LoadUint32(&list[i]) {
 		case 0:
 			atomic.StoreUint32(&list[i], n+1)
+			l.g.touch(c.row)
 			return
 		case n + 1:
 			return

@@ -42,6 +42,7 @@ func (g *graph) leadTo(near []candidate, n uint32) {
 			for i := range list {
 				if atomic.LoadUint32(&list[i]) == 0 {
 					atomic.StoreUint32(&list[i], n+1)
+					g.touch(c.row)
 					return
 				}
 			}
@@ -49,6 +50,7 @@ func (g *graph) leadTo(near []candidate, n uint32) {
 	}
 	list := g.list(near[0].row, 0)
 	atomic.StoreUint32(&list[len(list)-1], n+1)
+	g.touch(near[0].row)
 }
 
 // lost returns the rows in the graph that no walk on level 0 reaches from the top.

@@ -80,6 +80,11 @@ func priorQuantizer(dim int) *quantizer {
 // encode writes v as coarse codes and as whole numbers, whose upper parts are codes
 // and whose lower parts fine; it reports whether the range holds all of v.
 func (q *quantizer) encode(v []float32, coarse, codes []byte, fine []uint16) (within bool) {
+	q.encodeCoarse(v, coarse)
+	return q.encodeWhole(v, codes, fine)
+}
+
+func (q *quantizer) encodeWhole(v []float32, codes []byte, fine []uint16) (within bool) {
 	within = true
 	unit := 65536 / float64(q.step)
 	for i, x := range v[:q.dim] {
@@ -90,7 +95,6 @@ func (q *quantizer) encode(v []float32, coarse, codes []byte, fine []uint16) (wi
 		}
 		codes[i], fine[i] = byte(n>>16), uint16(n)
 	}
-	q.encodeCoarse(v, coarse)
 	return within
 }
 
@@ -100,6 +104,16 @@ func (q *quantizer) encodeCoarse(v []float32, coarse []byte) {
 		c := byte(max(0, min(15, (x-q.mean[i])/q.coarse[i]+halfLevels+.5)))
 		coarse[i/align*simd.Align+i%simd.Align] |= c << (i % align / simd.Align * 4)
 	}
+}
+
+// guess returns what coarse codes stand for.
+func (q *quantizer) guess(coarse []byte) []float32 {
+	v := make([]float32, q.dim)
+	for i := range v {
+		c := coarse[i/align*simd.Align+i%simd.Align] >> (i % align / simd.Align * 4) & 15
+		v[i] = q.mean[i] + q.coarse[i]*(float32(c)-halfLevels)
+	}
+	return v
 }
 
 // decode is the inverse of encode.

@@ -34,6 +34,10 @@ func (x *Index) Work(ctx context.Context) error {
 			if err := x.link(ctx, st); err != nil {
 				return err
 			}
+		case x.cold(st) >= 0:
+			if err := x.warm(st.rows, x.cold(st)); err != nil {
+				return err
+			}
 		default:
 			return nil
 		}
@@ -43,7 +47,7 @@ func (x *Index) Work(ctx context.Context) error {
 // Behind reports whether [Index.Work] has something to do.
 func (x *Index) Behind() bool {
 	st := x.state.Load()
-	return x.worn(st) || x.unlinked(st) > 0
+	return x.worn(st) || x.unlinked(st) > 0 || x.cold(st) >= 0
 }
 
 // unlinked returns how many rows a graph lacks.
@@ -89,6 +93,7 @@ func (x *Index) rebuild(ctx context.Context) error {
 		return err
 	}
 	m := &move{from: old, to: newRows(x.relearned(old), p), v: make([]float32, x.options.Dim)}
+	m.recall = func(n uint32) []float32 { return x.recall(old, n) }
 	if err := m.copy(ctx, old.n.Load()); err != nil {
 		return err
 	}
@@ -151,6 +156,7 @@ type move struct {
 	copied   uint32   // rows of from
 	became   []uint32 // of each row copied: its number there, one more; 0 if it was dead
 	v        []float32
+	recall   func(n uint32) []float32
 }
 
 // copy copies the rows below end.
@@ -164,7 +170,13 @@ func (m *move) copy(ctx context.Context, end uint32) error {
 			m.became = append(m.became, 0)
 			continue
 		}
-		m.from.whole(m.v, n)
+		if m.from.sound(n) {
+			m.from.whole(m.v, n)
+		} else if v := m.recall(n); v != nil {
+			copy(m.v, v)
+		} else {
+			copy(m.v, m.from.quant.guess(m.from.code(n)))
+		}
 		if err := m.to.append(m.from.info(n).doc, m.v); err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package ann
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"slices"
 	"sync/atomic"
@@ -28,11 +29,12 @@ type rows struct {
 
 	// Of each chunk; set before the first row in it is published by n.
 	coarse [maxChunks]*byte
-	wholes [maxChunks]*wholes
+	wholes [maxChunks]atomic.Pointer[wholes] // of a file at first, and then in memory if that is wished
 	infos  [maxChunks]*[chunkRows]info
 	tombs  [maxChunks]*[chunkRows / 64]atomic.Uint64
 
 	docs    [maxChunks]atomic.Pointer[[chunkRows]atomic.Uint32] // the last row of each doc, one more; 0: none
+	epoch   int64                                               // tells these rows apart from others that had the same numbers
 	place   place
 	clipped atomic.Pointer[[]clip]
 	slabs   *slabs
@@ -77,7 +79,7 @@ func newSlabs() *slabs {
 }
 
 func newRows(q *quantizer, place place) *rows {
-	return &rows{quant: q, place: place, slabs: newSlabs()}
+	return &rows{quant: q, place: place, slabs: newSlabs(), epoch: rand.Int64()}
 }
 
 func (r *rows) len() int { return int(r.n.Load()) }
@@ -97,9 +99,11 @@ func (r *rows) grow(n int) error {
 	if err != nil {
 		return err
 	}
-	if r.wholes[c], err = newWholes(r.place, c, r.quant.width, r.slabs); err != nil {
+	w, err := newWholes(r.place, c, r.quant.width, r.slabs)
+	if err != nil {
 		return err
 	}
+	r.wholes[c].Store(w)
 	r.infos[c], r.tombs[c] = new([chunkRows]info), new([chunkRows / 64]atomic.Uint64)
 	r.coarse[c] = &coarse[0]
 	return nil
@@ -107,7 +111,7 @@ func (r *rows) grow(n int) error {
 
 // set writes row n, which grow has made room for and publish has not shown yet.
 func (r *rows) set(n, doc uint32, v []float32) (within bool) {
-	w := r.wholes[n>>chunkShift]
+	w := r.wholes[n>>chunkShift].Load()
 	codes, fine := w.numbers(n & chunkMask)
 	within = r.quant.encode(v, r.code(n), codes, fine)
 	w.seal(n&chunkMask, r.code(n))
@@ -201,14 +205,15 @@ func (r *rows) code(n uint32) []byte {
 
 // numbers returns the whole numbers of row n, their upper and their lower parts.
 func (r *rows) numbers(n uint32) (codes []byte, fine []uint16) {
-	return r.wholes[n>>chunkShift].numbers(n & chunkMask)
+	return r.wholes[n>>chunkShift].Load().numbers(n & chunkMask)
 }
 
-func (r *rows) fetch(n uint32) { r.wholes[n>>chunkShift].fetch(n & chunkMask) }
+func (r *rows) fetch(n uint32) { r.wholes[n>>chunkShift].Load().fetch(n & chunkMask) }
 
 // sound reports whether the whole numbers of row n are what was written.
 func (r *rows) sound(n uint32) bool {
-	return !r.place.summed() || r.wholes[n>>chunkShift].sound(n&chunkMask, r.code(n))
+	w := r.wholes[n>>chunkShift].Load()
+	return !w.summed || w.sound(n&chunkMask, r.code(n))
 }
 
 func bytesAt(p *byte, at, n int) []byte {

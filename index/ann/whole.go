@@ -13,12 +13,15 @@ type place interface {
 	// chunk returns size bytes for chunk c: those that are there already, or zeros.
 	chunk(c, size int, s *slabs) ([]byte, error)
 	summed() bool // rows carry checksums, since what the system hands back may be another
+	file() string // its name, without the directory; none if there is no file
 }
 
 // inMemory keeps them in memory.
 type inMemory struct{}
 
 func (inMemory) summed() bool { return false }
+
+func (inMemory) file() string { return "" }
 
 func (inMemory) chunk(_, size int, s *slabs) ([]byte, error) { return s.allocate(size) }
 
@@ -28,11 +31,12 @@ type wholes struct {
 	bytes  []byte
 	width  int
 	stride int
+	summed bool
 }
 
 func newWholes(place place, c, width int, s *slabs) (*wholes, error) {
-	w := &wholes{width: width, stride: 3 * width}
-	if place.summed() {
+	w := &wholes{width: width, stride: 3 * width, summed: place.summed()}
+	if w.summed {
 		w.stride += sumSize
 	}
 	var err error
@@ -64,7 +68,7 @@ func (w *wholes) fetch(i uint32) {
 // of the sum, so that a row left from an earlier index in the same place does not
 // pass for this one.
 func (w *wholes) seal(i uint32, coarse []byte) {
-	if b := w.row(i); len(b) > 3*w.width {
+	if b := w.row(i); w.summed {
 		binary.LittleEndian.PutUint32(b[3*w.width:], rowSum(coarse, b[:3*w.width]))
 	}
 }
@@ -72,7 +76,7 @@ func (w *wholes) seal(i uint32, coarse []byte) {
 // sound reports whether row i is as it was sealed.
 func (w *wholes) sound(i uint32, coarse []byte) bool {
 	b := w.row(i)
-	return len(b) == 3*w.width || binary.LittleEndian.Uint32(b[3*w.width:]) == rowSum(coarse, b[:3*w.width])
+	return binary.LittleEndian.Uint32(b[3*w.width:]) == rowSum(coarse, b[:3*w.width])
 }
 
 func rowSum(coarse, whole []byte) uint32 {
