@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"path/filepath"
 
 	"github.com/clipsearch/clipsearch"
@@ -22,7 +23,6 @@ func (c *check) checkText(ctx context.Context) {
 		c.x.text.healed = ""
 	}
 	c.x.text.work.Unlock()
-	docs := map[string]bool{}
 	err := c.x.text.read(func(w *wordIndex) error {
 		err := w.segments(func(path string) {
 			if err := segmentDamage(path); err != nil {
@@ -32,19 +32,22 @@ func (c *check) checkText(ctx context.Context) {
 		if err != nil {
 			return err
 		}
-		if err := w.each(func(name string) { docs[name] = true }); err != nil {
-			return err
-		}
-		return c.compareText(docs, fix)
+		return c.compareText(ctx, w, fix)
 	}, nil)
 	if err != nil {
 		c.wrong("text", "text index cannot be read: "+oneLine(err), fix)
 	}
 }
 
-// compareText compares the documents with the records. What has been put since the
-// text index was brought up to date is dirty, and left out.
-func (c *check) compareText(docs map[string]bool, fix func(*repair)) error {
+// compareText compares the documents with the records: which there are, and their
+// words. What has been put since the text index was brought up to date is dirty, and
+// left out.
+func (c *check) compareText(ctx context.Context, w *wordIndex, fix func(*repair)) error {
+	seed := maphash.MakeSeed()
+	sums, err := w.digests(seed)
+	if err != nil {
+		return err
+	}
 	c.x.writing.Lock()
 	defer c.x.writing.Unlock()
 	ids, err := c.x.allIDs()
@@ -52,17 +55,34 @@ func (c *check) compareText(docs map[string]bool, fix func(*repair)) error {
 		return err
 	}
 	for _, id := range ids {
-		name := string(id[:])
-		if !docs[name] && !c.x.text.isDirty(id) {
+		sum, known := sums[string(id[:])]
+		delete(sums, string(id[:]))
+		switch same, err := c.sameWords(ctx, w, id, seed, sum); {
+		case err != nil:
+			return err
+		case c.x.text.isDirty(id):
+		case !known:
 			c.wrong(id.String(), "text document is missing", fix)
+		case !same:
+			c.wrong(id.String(), "text document has other words than the picture", fix)
 		}
-		delete(docs, name)
 	}
-	for name := range docs {
+	for name := range sums {
 		if len(name) == len(clipsearch.ID{}) && c.x.text.isDirty(clipsearch.ID([]byte(name))) {
 			continue
 		}
 		c.wrong(fmt.Sprintf("%x", name), "text document of a picture that is not here", fix)
 	}
 	return nil
+}
+
+// sameWords reports whether sum is the digest of a picture's words. It takes a
+// record that is damaged for the same: that is told elsewhere.
+func (c *check) sameWords(ctx context.Context, w *wordIndex, id clipsearch.ID, seed maphash.Seed, sum uint64) (same bool, err error) {
+	err = c.x.view(ctx, func(t tx) error {
+		r, err := t.record(id)
+		same = err != nil || w.digest(seed, newDocument(r.image(id))) == sum
+		return nil
+	})
+	return same, err
 }

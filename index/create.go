@@ -14,9 +14,12 @@ import (
 // create makes an index without pictures in dir. Until its meta is written, last,
 // there is none.
 func create(dir string, o Options) (Meta, error) {
-	m := Meta{Format: Format, Space: o.Space, Model: o.Model, Dim: o.Dim}
+	m := Meta{Format: Format, Space: o.Space, Model: o.Model, Dim: o.Dim, Language: o.Language}
 	if o.Space == (clipsearch.Space{}) || o.Dim < 1 {
 		return m, fmt.Errorf("make index %s: a space and a dimension are needed: %w", dir, clipsearch.ErrInvalid)
+	}
+	if err := CheckLanguage(m.WordLanguage()); err != nil {
+		return m, fmt.Errorf("make index %s: %w", dir, err)
 	}
 	if isFile(dir) {
 		return m, fmt.Errorf("index %s is a file: name a folder with --index: %w", dir, clipsearch.ErrInvalid)

@@ -3,10 +3,11 @@
 //
 // # What a directory holds
 //
-//	clipsearch.json         Meta: format, space, model, dimension; with a checksum
+//	clipsearch.json         Meta: format, space, model, dimension, language; with a checksum
 //	clipsearch.backup.json  the same once more
 //	store/                  Badger: the truth
 //	text/                   Bleve: derived from the store, rebuilt where it is missing
+//	text.next/, text.old/   while the language changes: what takes its place, and what it was
 //	models/<space>/         a copy of the files of each model that made vectors
 //	store.seal, text.seal   there while the index is closed: what its files were like
 //
@@ -48,7 +49,7 @@
 //     pictures; a smaller one either is there after a crash or is not.
 //   - x/<id> is set by the transaction that changes what is searchable in a picture
 //     and removed after Bleve has it on disk, so a crash between the two is healed
-//     by the next Open.
+//     by the next Open, which tells Bleve of those pictures alone.
 //   - The file system is asked for room before every write, and what Badger writes
 //     through memory maps has its blocks before it is written: a disk that fills up
 //     is [clipsearch.ErrNoSpace], not a crash.

@@ -34,8 +34,8 @@ var keepFormat = flag.Bool("keep-format", false, "write testdata/formats of the 
 
 const formatsDir = "testdata/formats"
 
-// kept is what a kept index must answer.
-type kept struct {
+// keptAnswers is what a kept index must answer.
+type keptAnswers struct {
 	Images   []keptImage    `json:"images"`
 	Gone     []keptID       `json:"gone"`
 	Nearest  []keptNearest  `json:"nearest"`
@@ -89,7 +89,7 @@ func TestKeptFormats(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var want kept
+			var want keptAnswers
 			if err := json.Unmarshal(b, &want); err != nil {
 				t.Fatal(err)
 			}
@@ -117,7 +117,7 @@ func TestKeptFormats(t *testing.T) {
 }
 
 // compare asks x all that k knows.
-func (k kept) compare(t *testing.T, x *Index) {
+func (k keptAnswers) compare(t *testing.T, x *Index) {
 	t.Helper()
 	ctx := context.Background()
 	st, err := x.Stats(ctx)
@@ -146,7 +146,7 @@ func (k kept) compare(t *testing.T, x *Index) {
 	k.compareAnswers(t, x)
 }
 
-func (k kept) compareAnswers(t *testing.T, x *Index) {
+func (k keptAnswers) compareAnswers(t *testing.T, x *Index) {
 	t.Helper()
 	ctx := context.Background()
 	near := cmp.Comparer(func(a, b float32) bool { return math.Abs(float64(a)-float64(b)) < 1e-6 })
@@ -334,8 +334,8 @@ func keep(t *testing.T, dir, name string, s keptScript) {
 }
 
 // expect works out the answers without an index.
-func (s *keptScript) expect() kept {
-	k := kept{Gone: s.gone}
+func (s *keptScript) expect() keptAnswers {
+	k := keptAnswers{Gone: s.gone}
 	words := map[string][]keptID{}
 	texts := map[string]clipsearch.Vector{}
 	for _, id := range slices.SortedFunc(maps.Keys(s.entries), compareKept) {

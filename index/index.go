@@ -20,7 +20,8 @@ type Options struct {
 	Model string
 	Dim   int
 
-	Create bool // make the index if there is none
+	Create   bool   // make the index if there is none
+	Language string // of an index that is made: one of Languages, DefaultLanguage if empty
 
 	// SaveModel writes the files of the model into a directory. It is called when
 	// the index is made, and by Check when the copy has come to harm. Nil: the

@@ -2,10 +2,14 @@ package index
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/RoaringBitmap/roaring/v2"
 
 	"github.com/clipsearch/clipsearch"
 )
@@ -19,48 +23,96 @@ func (x *Index) Match(ctx context.Context, words string, k int, f clipsearch.Fil
 	}
 	var hits []clipsearch.Hit
 	err := x.text.with(ctx, func(w *wordIndex) (err error) {
-		hits, err = x.match(ctx, w, words, k, f)
+		switch {
+		case len(f) == 0:
+			hits, err = w.match(ctx, words, k, x.stored(ctx))
+		default:
+			hits, err = x.matchFiltered(ctx, w, words, k, f)
+		}
 		return err
 	})
 	return hits, err
 }
 
-// match asks for more and more hits until k of them are admitted.
-func (x *Index) match(ctx context.Context, w *wordIndex, text string, k int, f clipsearch.Filter) ([]clipsearch.Hit, error) {
-	all, err := w.count()
-	if err != nil {
-		return nil, err
+// manyRecords is how many records are read to answer a filter before it pays to
+// load the columns of all.
+const manyRecords = 5000
+
+// errManyRecords says that so many have been read.
+var errManyRecords = errors.New("the columns answer quicker")
+
+func (x *Index) matchFiltered(ctx context.Context, w *wordIndex, words string, k int, f clipsearch.Filter) ([]clipsearch.Hit, error) {
+	x.mu.RLock()
+	loaded := x.mem.columns != nil
+	x.mu.RUnlock()
+	if !loaded {
+		hits, err := w.match(ctx, words, k, x.admittedRecord(ctx, f))
+		if !errors.Is(err, errManyRecords) {
+			return hits, err
+		}
 	}
-	for ask := k; ; ask *= 8 {
-		if ask = min(ask, all); ask == 0 {
-			return nil, nil
-		}
-		hits, more, err := w.match(ctx, text, ask)
-		if err != nil {
-			return nil, err
-		}
-		hits, err = x.admitted(ctx, hits, k, f)
-		if err != nil || len(hits) == k || !more || ask == all {
+	for {
+		hits, settled, err := x.matchDocs(ctx, w, words, k, f)
+		if settled || err != nil {
 			return hits, err
 		}
 	}
 }
 
-// admitted returns the first k of hits that are in the store and that f admits.
-func (x *Index) admitted(ctx context.Context, hits []clipsearch.Hit, k int, f clipsearch.Filter) ([]clipsearch.Hit, error) {
-	var kept []clipsearch.Hit
-	err := x.view(ctx, func(t tx) error {
-		for _, h := range hits {
-			r, err := t.record(h.ID)
-			if err == nil && f.Admits(r.image(h.ID)) {
-				if kept = append(kept, h); len(kept) == k {
-					return nil
-				}
-			}
-		}
-		return ctx.Err()
+// matchDocs is not settled if a hit was taken out meanwhile: the number that it had
+// may be another picture's by now.
+func (x *Index) matchDocs(ctx context.Context, w *wordIndex, words string, k int, f clipsearch.Filter) (hits []clipsearch.Hit, settled bool, err error) {
+	var mem *memory
+	var docs *roaring.Bitmap
+	err = x.withVectors(ctx, f, func(m *memory) { mem, docs = m, m.admitted(f) })
+	if err != nil || docs.IsEmpty() {
+		return nil, true, err
+	}
+	admits := func(id clipsearch.ID) (bool, error) {
+		x.mu.RLock()
+		defer x.mu.RUnlock()
+		return mem.isIn(docs, id), nil
+	}
+	if hits, err = w.match(ctx, words, k, admits); err != nil {
+		return nil, true, err
+	}
+	err = x.withVectors(ctx, f, func(m *memory) {
+		now := m.admitted(f)
+		settled = m == mem && !slices.ContainsFunc(hits, func(h clipsearch.Hit) bool { return !m.isIn(now, h.ID) })
 	})
-	return kept, err
+	return hits, settled, err
+}
+
+// stored returns what reports whether a picture is in the store. The text index
+// knows, but of those that it has not been told of yet.
+func (x *Index) stored(ctx context.Context) func(clipsearch.ID) (bool, error) {
+	return func(id clipsearch.ID) (ok bool, err error) {
+		if !x.text.isDirty(id) {
+			return true, nil
+		}
+		err = x.view(ctx, func(t tx) error {
+			ok, err = t.has(idKey(recordPrefix, id))
+			return err
+		})
+		return ok, err
+	}
+}
+
+// admittedRecord returns what reports whether f admits a picture's record, and
+// errManyRecords in the end.
+func (x *Index) admittedRecord(ctx context.Context, f clipsearch.Filter) func(clipsearch.ID) (bool, error) {
+	read := 0
+	return func(id clipsearch.ID) (ok bool, err error) {
+		if read++; read > manyRecords {
+			return false, errManyRecords
+		}
+		err = x.view(ctx, func(t tx) error {
+			r, err := t.record(id)
+			ok = err == nil && f.Admits(r.image(id))
+			return nil
+		})
+		return ok, err
+	}
 }
 
 // folders is how many folders above a picture say something of it.

@@ -13,10 +13,10 @@ import (
 type memory struct {
 	ids      []clipsearch.ID // of each doc
 	docs     map[clipsearch.ID]doc
-	free     []doc               // not in use
-	vectors  *flat               // nil until loaded
-	images   []*clipsearch.Image // of each doc; nil until a filter asks
-	captions *captions           // nil until loaded
+	free     []doc     // not in use
+	vectors  *flat     // nil until loaded
+	columns  *columns  // nil until a filter asks
+	captions *captions // nil until loaded
 }
 
 // doc returns the number of id, a new one if it has none.
@@ -30,9 +30,6 @@ func (m *memory) doc(id clipsearch.ID) doc {
 		m.ids[d] = id
 	} else {
 		m.ids = append(m.ids, id)
-		if m.images != nil {
-			m.images = append(m.images, nil)
-		}
 	}
 	m.docs[id] = d
 	return d
@@ -47,8 +44,8 @@ func (m *memory) drop(id clipsearch.ID) {
 	m.vectors.Remove(d)
 	delete(m.docs, id)
 	m.free = append(m.free, d)
-	if m.images != nil {
-		m.images[d] = nil
+	if m.columns != nil {
+		m.columns.drop(d)
 	}
 }
 
@@ -80,7 +77,7 @@ func (x *Index) remember(space clipsearch.Space, part []*change) {
 }
 
 func (x *Index) rememberPicture(c *change) {
-	if _, known := x.mem.docs[c.id]; !known && len(c.vectors) == 0 {
+	if _, known := x.mem.docs[c.id]; !known && len(c.vectors) == 0 && x.mem.columns == nil {
 		return // it has vectors of other spaces alone
 	}
 	d := x.mem.doc(c.id)
@@ -90,30 +87,40 @@ func (x *Index) rememberPicture(c *change) {
 	for _, v := range c.vectors {
 		x.mem.vectors.Add(d, v)
 	}
-	if x.mem.images != nil {
-		m := c.rec.image(c.id)
-		x.mem.images[d] = &m
+	if x.mem.columns != nil {
+		x.mem.columns.set(d, c.rec.image(c.id))
 	}
 }
 
-// withVectors runs fn while the vectors are in memory and nobody changes them.
-func (x *Index) withVectors(ctx context.Context, filter bool, fn func(*memory)) error {
-	ready := func() bool { return x.mem.vectors != nil && (!filter || x.mem.images != nil) }
+// withVectors runs fn while the vectors, and what f asks of the pictures, are in
+// memory and nobody changes them.
+func (x *Index) withVectors(ctx context.Context, f clipsearch.Filter, fn func(*memory)) error {
+	var prepared *columns
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	for !ready() {
+	for {
+		m := x.mem
+		loaded := m.vectors != nil && (len(f) == 0 || m.columns != nil)
+		if loaded && (len(f) == 0 || m.columns == prepared) {
+			_, err := x.metaIn(ctx)
+			if err == nil {
+				fn(m)
+			}
+			return err
+		}
 		x.mu.RUnlock()
-		err := x.load(ctx, filter)
+		var err error
+		if loaded { // without the lock, for it may take a while
+			prepared = m.columns
+			prepared.prepare(f)
+		} else {
+			err = x.load(ctx, len(f) > 0)
+		}
 		x.mu.RLock()
 		if err != nil {
 			return err
 		}
 	}
-	if _, err := x.metaIn(ctx); err != nil {
-		return err
-	}
-	fn(x.mem)
-	return nil
 }
 
 // load reads the vectors of the space that answers, and the records if a filter
@@ -131,8 +138,8 @@ func (x *Index) load(ctx context.Context, records bool) error {
 		m.captions = x.mem.captions
 		x.mem = m
 	}
-	if records && x.mem.images == nil {
-		if err := x.loadImages(ctx, x.mem); err != nil {
+	if records && x.mem.columns == nil {
+		if err := x.loadColumns(ctx, x.mem); err != nil {
 			return fmt.Errorf("load records: %w", err)
 		}
 	}
@@ -158,26 +165,23 @@ func (x *Index) loadVectors(ctx context.Context, meta Meta) (*memory, error) {
 	return m, err
 }
 
-// loadImages reads the records of the pictures in mem.
-func (x *Index) loadImages(ctx context.Context, mem *memory) error {
-	images := make([]*clipsearch.Image, len(mem.ids))
+// loadColumns reads the records of all pictures, also of those without vectors of
+// the space that answers. It leaves out what is damaged: no filter admits it.
+func (x *Index) loadColumns(ctx context.Context, mem *memory) error {
+	columns := &columns{}
 	err := x.view(ctx, func(t tx) error {
 		return t.scan([]byte(recordPrefix), true, func(key, value []byte, err error) error {
 			id, ok := parseIDKey(key)
-			if err != nil || !ok {
-				return ctx.Err()
-			}
-			d, known := mem.docs[id]
-			r, err := decodeRecord(value)
-			if known && err == nil {
-				m := r.image(id)
-				images[d] = &m
+			if err == nil && ok {
+				if r, err := decodeRecord(value); err == nil {
+					columns.set(mem.doc(id), r.image(id))
+				}
 			}
 			return ctx.Err()
 		})
 	})
 	if err == nil {
-		mem.images = images
+		mem.columns = columns
 	}
 	return err
 }
@@ -190,8 +194,8 @@ func (x *Index) Nearest(ctx context.Context, v clipsearch.Vector, k int, f clips
 		return nil, fmt.Errorf("nearest: %w", err)
 	}
 	var hits []clipsearch.Hit
-	err = x.withVectors(ctx, len(f) > 0, func(m *memory) {
-		for _, nb := range m.vectors.Search(v, k, m.admitter(f)) {
+	err = x.withVectors(ctx, f, func(m *memory) {
+		for _, nb := range m.vectors.Search(v, k, in(m.admitted(f))) {
 			hits = append(hits, clipsearch.Hit{ID: m.ids[nb.doc], Score: nb.score})
 		}
 	})

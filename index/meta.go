@@ -30,7 +30,11 @@ type Meta struct {
 	Model    string           `json:"model"`
 	Dim      int              `json:"dim"`
 	Previous clipsearch.Space `json:"previous,omitzero"` // what answered before, and a rollback goes back to
-	Check    string           `json:"check"`             // CRC-32C of the other fields
+
+	// Language is that of the words: one of Languages, DefaultLanguage if empty.
+	Language string `json:"language,omitempty" cbor:",omitempty"`
+
+	Check string `json:"check"` // CRC-32C of the other fields
 }
 
 // ModelDir is where the index in dir keeps the model of a space.

@@ -327,13 +327,14 @@ func TestClosed(t *testing.T) {
 	closeIndex(t, x)
 	closeIndex(t, x) // twice is fine
 	calls := map[string]func() error{
-		"Put":     func() error { return x.Put(ctx, []clipsearch.Entry{testEntry(2)}) },
-		"Image":   func() error { _, err := x.Image(ctx, testID(1)); return err },
-		"Nearest": func() error { _, err := x.Nearest(ctx, unit(testDim, 1), 1, nil); return err },
-		"Match":   func() error { _, err := x.Match(ctx, "dog", 1, nil); return err },
-		"Stats":   func() error { _, err := x.Stats(ctx); return err },
-		"Check":   func() error { _, err := x.Check(ctx, true); return err },
-		"Compact": func() error { return x.Compact(ctx) },
+		"Put":         func() error { return x.Put(ctx, []clipsearch.Entry{testEntry(2)}) },
+		"Image":       func() error { _, err := x.Image(ctx, testID(1)); return err },
+		"Nearest":     func() error { _, err := x.Nearest(ctx, unit(testDim, 1), 1, nil); return err },
+		"Match":       func() error { _, err := x.Match(ctx, "dog", 1, nil); return err },
+		"Stats":       func() error { _, err := x.Stats(ctx); return err },
+		"Check":       func() error { _, err := x.Check(ctx, true); return err },
+		"Compact":     func() error { return x.Compact(ctx) },
+		"SetLanguage": func() error { return x.SetLanguage(ctx, "de") },
 	}
 	for name, call := range calls {
 		if err := call(); !errors.Is(err, errClosed) {

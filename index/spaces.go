@@ -82,6 +82,9 @@ func (x *Index) settleMeta() error {
 	})
 	m := x.meta()
 	kept.Check, kept.Format = m.Check, max(kept.Format, m.Format)
+	if CheckLanguage(kept.WordLanguage()) != nil {
+		kept.Language = m.Language // it is damaged: Check tells
+	}
 	switch {
 	case errors.Is(err, errMissing):
 		return x.found()

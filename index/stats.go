@@ -37,11 +37,12 @@ func (x *Index) Stats(ctx context.Context) (clipsearch.Stats, error) {
 	for _, part := range []string{"store", "text", "models"} {
 		st.Bytes[part] = treeSize(filepath.Join(x.dir, part))
 	}
+	st.Bytes["text"] += treeSize(nextDir(filepath.Join(x.dir, "text")))
 	st.MemoryBytes = x.memoryBytes()
 	return st, nil
 }
 
-// memoryBytes is what the vectors and records in memory take, about.
+// memoryBytes is what the vectors and columns in memory take, about.
 func (x *Index) memoryBytes() int64 {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -52,7 +53,10 @@ func (x *Index) memoryBytes() int64 {
 	if x.mem.captions != nil {
 		n += vectorBytes(&x.mem.captions.vectors, x.meta().Dim) + int64(len(x.mem.captions.texts))*128
 	}
-	return n + int64(len(x.mem.images))*512
+	if x.mem.columns != nil {
+		n += x.mem.columns.bytes()
+	}
+	return n
 }
 
 func vectorBytes(v vectors, dim int) int64 { return int64(v.Len()) * int64(4*dim+8) }

@@ -227,7 +227,7 @@ func (x *Index) Rollback(ctx context.Context) error {
 // this one first, while that one goes on answering. The caller holds x.writing.
 func (x *Index) changeTo(ctx context.Context, to clipsearch.Space, owed bool) error {
 	old := x.meta()
-	next := Meta{Format: Format, Space: to, Previous: old.Space}
+	next := Meta{Format: Format, Space: to, Previous: old.Space, Language: old.Language}
 	if to == old.Space {
 		next.Previous = old.Previous
 	}
@@ -261,7 +261,7 @@ func (x *Index) setMetaAnd(m Meta, mem *memory, more func(*writer)) error {
 		return w.err
 	})
 	if err != nil {
-		return fmt.Errorf("have index %s answer with model %s: %w", x.dir, m.Model, withSpace(err, x.dir))
+		return fmt.Errorf("write what index %s is, with model %s: %w", x.dir, m.Model, withSpace(err, x.dir))
 	}
 	// The store has it now. Were the process to end here, or the disk to be full, the
 	// next Open would have the files follow.
@@ -279,7 +279,7 @@ func (x *Index) setMetaAnd(m Meta, mem *memory, more func(*writer)) error {
 // holds x.writing, so that it is complete.
 func (x *Index) memoryLike(ctx context.Context, m Meta) (*memory, error) {
 	x.mu.RLock()
-	vectors, images, captions := x.mem.vectors != nil, x.mem.images != nil, x.mem.captions != nil
+	vectors, columns, captions := x.mem.vectors != nil, x.mem.columns != nil, x.mem.captions != nil
 	x.mu.RUnlock()
 	mem := &memory{}
 	var err error
@@ -288,8 +288,8 @@ func (x *Index) memoryLike(ctx context.Context, m Meta) (*memory, error) {
 			return nil, err
 		}
 	}
-	if vectors && images {
-		if err := x.loadImages(ctx, mem); err != nil {
+	if vectors && columns {
+		if err := x.loadColumns(ctx, mem); err != nil {
 			return nil, err
 		}
 	}

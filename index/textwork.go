@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,10 +34,19 @@ type text struct {
 	stop    chan struct{}
 	done    chan struct{}
 
+	// See textnext.go.
+	building sync.Mutex                 // held by whoever builds, opens or closes next; taken before work
+	missing  map[clipsearch.ID]struct{} // what next does not know. Guarded by mu
+	filling  map[clipsearch.ID]struct{} // what next is being told of. Guarded by mu
+	next     *wordIndex                 // guarded by work
+	nextErr  error                      // why there is none. Guarded by work
+
 	work    sync.RWMutex // held for writing by whoever writes to Bleve, opens or closes it
 	words   *wordIndex   // nil until opened
-	rebuild bool         // all pictures are dirty, and R says so
+	rebuild bool         // it is being built anew, and R says so
+	begun   bool         // what was there before is gone, and R says so
 	healed  string       // why it was built again, until Check has told
+	told    int          // how many pictures Bleve was told of
 	closed  bool
 }
 
@@ -48,10 +58,8 @@ func newText(dir string, x *Index) *text {
 		stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	err := x.store.view(func(tx tx) error {
-		var err error
-		if t.rebuild, err = tx.has([]byte(rebuildKey)); err != nil {
-			return err
-		}
+		b, err := tx.get([]byte(rebuildKey))
+		t.rebuild, t.begun = !errors.Is(err, errMissing), err == nil && len(b) > 0
 		return tx.scan([]byte(dirtyPrefix), false, func(key, _ []byte, _ error) error {
 			if id, ok := parseIDKey(key); ok {
 				t.dirty[id] = struct{}{}
@@ -59,7 +67,7 @@ func newText(dir string, x *Index) *text {
 			return nil
 		})
 	})
-	if err == nil && (t.rebuild || len(t.dirty) > 0) {
+	if err == nil && (t.rebuild || len(t.dirty) > 0 || exists(nextDir(dir))) {
 		t.start()
 	}
 	return t
@@ -125,6 +133,7 @@ func (t *text) run() {
 			return
 		}
 		_ = t.settle(ctx)      // it stays dirty; whoever asks for words gets the error
+		_ = t.build(ctx)       // whoever changed the language gets the error
 		_ = t.x.store.settle() // another time, then
 	}
 }
@@ -174,10 +183,14 @@ func (t *text) settleBatch(ctx context.Context, ids []clipsearch.ID) error {
 	if err == nil {
 		err = t.words.write(put, gone)
 	}
+	if err == nil && t.next != nil {
+		err = t.writeNext(ids, put, gone)
+	}
 	if err != nil {
 		t.giveBack(ids)
 		return withSpace(err, t.x.dir)
 	}
+	t.told += len(ids)
 	return t.x.clean(t, ids)
 }
 
@@ -245,14 +258,14 @@ func (t *text) open() error {
 	case t.closed:
 		return errClosed
 	case t.words != nil:
+		t.nextErr = t.openNext()
 		return nil
 	}
-	if !t.rebuild {
-		w, err := openWords(t.dir)
-		if err == nil {
-			t.words = w
-			return nil
-		}
+	if err := finishSwap(t.dir); err != nil {
+		return fmt.Errorf("open text index: %w", err)
+	}
+	if !t.rebuild || t.begun {
+		err := t.reopen()
 		if !errors.Is(err, errTextGone) {
 			return err
 		}
@@ -263,7 +276,52 @@ func (t *text) open() error {
 	return t.restart()
 }
 
-// restart begins an empty Bleve, with all pictures dirty.
+// reopen opens the Bleve that is there, whole or in the middle of a rebuild. The
+// error wraps errTextGone if it is of no use.
+func (t *text) reopen() error {
+	w, err := openWords(t.dir)
+	if err != nil {
+		return err
+	}
+	if t.rebuild {
+		lacking, err := t.lacking(w)
+		if w.language != t.x.meta().WordLanguage() {
+			err = fmt.Errorf("%w in the language that is wanted", errTextGone)
+		}
+		if err != nil {
+			return errors.Join(err, w.close())
+		}
+		t.giveBack(lacking)
+	}
+	t.words = w
+	t.nextErr = t.openNext()
+	return nil
+}
+
+// lacking returns what Bleve lacks but for the pictures that x/ names: those of
+// which it has no document, and documents of pictures that are gone.
+func (t *text) lacking(w *wordIndex) (ids []clipsearch.ID, err error) {
+	all, err := t.x.allIDs()
+	if err != nil {
+		return nil, err
+	}
+	names, err := w.names()
+	have := make(map[clipsearch.ID]bool, len(names))
+	for _, name := range names {
+		have[clipsearch.ID([]byte(name))] = true
+	}
+	for _, id := range all {
+		if !have[id] {
+			ids = append(ids, id)
+		}
+		delete(have, id)
+	}
+	return slices.AppendSeq(ids, maps.Keys(have)), err
+}
+
+// restart begins an empty Bleve, with all pictures dirty. R says first that what is
+// there is to go, and then that it has gone, so that a crash later loses nothing
+// that was done.
 func (t *text) restart() error {
 	if err := checkSpace(t.x.dir, margin); err != nil {
 		return err
@@ -272,17 +330,24 @@ func (t *text) restart() error {
 	if err != nil {
 		return err
 	}
-	if len(all) > 0 && !t.rebuild {
-		if err := t.x.update(func(tx tx) error { return tx.set([]byte(rebuildKey), nil) }); err != nil {
-			return err
+	note := func(begun bool, value []byte) error {
+		if len(all) == 0 && !t.rebuild {
+			return nil
 		}
-		t.rebuild = true
+		err := t.x.update(func(tx tx) error { return tx.set([]byte(rebuildKey), value) })
+		if err == nil {
+			t.rebuild, t.begun = true, begun
+		}
+		return err
 	}
-	if t.words, err = createWords(t.dir); err != nil {
+	if err := note(false, nil); err != nil {
+		return err
+	}
+	if t.words, err = createWords(t.dir, t.x.meta().WordLanguage()); err != nil {
 		return withSpace(err, t.x.dir)
 	}
 	t.giveBack(all)
-	return nil
+	return note(true, []byte{1})
 }
 
 // rebuilt ends a rebuild.
@@ -293,12 +358,14 @@ func (t *text) rebuilt() error {
 	if err := t.x.update(func(tx tx) error { return tx.delete([]byte(rebuildKey)) }); err != nil {
 		return err
 	}
-	t.rebuild = false
+	t.rebuild, t.begun = false, false
 	return nil
 }
 
 // renew throws Bleve away and builds it from the store.
 func (t *text) renew(ctx context.Context) error {
+	t.building.Lock()
+	defer t.building.Unlock()
 	t.work.Lock()
 	defer t.work.Unlock()
 	if t.closed {
@@ -352,6 +419,8 @@ func (t *text) close() error {
 	if running {
 		<-t.done
 	}
+	t.building.Lock()
+	defer t.building.Unlock()
 	t.work.Lock()
 	defer t.work.Unlock()
 	var err error
@@ -361,6 +430,10 @@ func (t *text) close() error {
 		}
 	}
 	t.closed = true
+	if t.next != nil {
+		err = errors.Join(err, t.next.close())
+		t.next = nil
+	}
 	if t.words == nil {
 		return err
 	}

@@ -285,6 +285,15 @@ func (x *fake) Change(context.Context) (bool, error)                            
 func (x *fake) Rollback(context.Context) error                                           { return nil }
 func (x *fake) DropSpaces(context.Context) (int, int64, error)                           { return 0, 0, nil }
 
+func (x *fake) SetLanguage(ctx context.Context, name string) error {
+	end, err := x.begin(ctx, "language")
+	defer end()
+	if name == "klingon" {
+		err = clipsearch.ErrInvalid
+	}
+	return err
+}
+
 func (x *fake) Close() error {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -117,6 +117,12 @@ func (h *Handle) DropSpaces(ctx context.Context) (int, int64, error) {
 	return d.Spaces, d.Bytes, err
 }
 
+// SetLanguage changes the language of the words; see the index's.
+func (h *Handle) SetLanguage(ctx context.Context, name string) error {
+	_, err := do(ctx, h, language, name)
+	return err
+}
+
 // EncodeTexts lets the owner's warm encoder work. ok is false where it has none
 // of the space that ctx names, or else of this process's; then the caller's own must do it.
 func (h *Handle) EncodeTexts(ctx context.Context, list []string) (vectors []clipsearch.Vector, ok bool, err error) {

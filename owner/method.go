@@ -107,6 +107,7 @@ var (
 	change   = method[none, bool]{"change", false, bare(source.Change)}     // so is this
 	rollback = method[none, none]{"rollback", true, callRollback}
 	drop     = method[none, dropped]{"dropspaces", true, callDrop}
+	language = method[string, none]{"language", true, silent(source.SetLanguage)}
 	texts    = method[textsQuery, []clipsearch.Vector]{"texts", false, callTexts}
 )
 
@@ -119,7 +120,7 @@ type route interface {
 func routes() []route {
 	return []route{
 		seen, has, put, forget, remove, image, vector, thumb, nearest, match, captions,
-		files, stats, exports, imports, check, repair, compact, texts,
+		files, stats, exports, imports, check, repair, compact, language, texts,
 		spaces, switchTo, lacking, reencode, change, rollback, drop,
 	}
 }

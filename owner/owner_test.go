@@ -48,6 +48,8 @@ func TestSameAnswers(t *testing.T) {
 		"check":    func(h *owner.Handle) (any, error) { return h.Check(ctx, false) },
 		"repair":   func(h *owner.Handle) (any, error) { return h.Check(ctx, true) },
 		"compact":  func(h *owner.Handle) (any, error) { return nil, h.Compact(ctx) },
+		"language": func(h *owner.Handle) (any, error) { return nil, h.SetLanguage(ctx, "de") },
+		"klingon":  func(h *owner.Handle) (any, error) { return nil, h.SetLanguage(ctx, "klingon") },
 	}
 	for name, call := range calls {
 		want, wantErr := call(own)

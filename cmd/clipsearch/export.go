@@ -107,6 +107,9 @@ func (a *app) export(ctx context.Context, lib *collection, st clipsearch.Stats, 
 		Program: "clipsearch " + version, Created: time.Now().UTC().Truncate(time.Second),
 		Model: st.Model, Dim: st.Dim, Images: st.Images, Files: st.Files, Captions: st.Captions,
 	}
+	if meta, err := index.ReadMeta(a.options.index); err == nil {
+		m.Language = meta.Language
+	}
 	for _, s := range st.Spaces {
 		kept := exists(index.ModelDir(a.options.index, s.Digest))
 		m.Spaces = append(m.Spaces, stream.Space{

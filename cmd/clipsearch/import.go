@@ -192,7 +192,7 @@ func (im *importer) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if im.lib, err = im.openWithModel(ctx, model, openOptions{create: missing}); err != nil {
+	if im.lib, err = im.openWithModel(ctx, model, openOptions{create: missing, language: m.Language}); err != nil {
 		return err
 	}
 	return im.keepModels(m)

@@ -25,6 +25,7 @@ type ingestOptions struct {
 	dryRun   bool
 	progress string
 	ready    readyOptions
+	language string
 }
 
 func newIngestCommand(a *app) *cobra.Command {
@@ -64,6 +65,7 @@ named by its number, from 0; the row of a picture that the index has is not look
 	f.StringVar(&o.ready.vectors, "vectors", "", "take ready vectors from `F.npy` [N, dim], with --paths")
 	f.StringVar(&o.ready.paths, "paths", "", "`F.txt` with the N pictures of --vectors, one a line, or ended by NUL bytes")
 	f.StringVar(&o.ready.modelName, "model-name", "", "`NAME` of the model that made --vectors, if clipsearch cannot run it")
+	f.StringVar(&o.language, "language", "", "`LANG` of captions, tags and names in an index that is made (default en; `clipsearch language` lists them)")
 	f.StringVar(&o.progress, "progress", "", "`json`: one event a second on stderr")
 	return cmd
 }
@@ -92,7 +94,7 @@ func runIngest(ctx context.Context, a *app, o ingestOptions, args []string) erro
 	if err != nil {
 		return err
 	}
-	store, enc, err := a.openStore(ctx, o.dryRun)
+	store, enc, err := a.openStore(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -111,10 +113,13 @@ func runIngest(ctx context.Context, a *app, o ingestOptions, args []string) erro
 
 // openStore opens the index, and makes it if there is none and nothing stands in
 // the way of filling it. A dry run makes nothing.
-func (a *app) openStore(ctx context.Context, dryRun bool) (ingest.Store, *embed.Encoder, error) {
-	_, err := index.ReadMeta(a.options.index)
+func (a *app) openStore(ctx context.Context, o ingestOptions) (ingest.Store, *embed.Encoder, error) {
+	meta, err := index.ReadMeta(a.options.index)
 	fresh := errors.Is(err, clipsearch.ErrNotFound)
-	if fresh && dryRun {
+	if err := checkLanguage(a.options.index, o.language, meta, fresh); err != nil {
+		return nil, nil, err
+	}
+	if fresh && o.dryRun {
 		m, err := a.readModel(a.options.model)
 		return nothing{}, a.open(m), err
 	}
@@ -123,7 +128,7 @@ func (a *app) openStore(ctx context.Context, dryRun bool) (ingest.Store, *embed.
 			return nil, nil, err
 		}
 	}
-	lib, err := a.openIndex(ctx, openOptions{create: true})
+	lib, err := a.openIndex(ctx, openOptions{create: true, language: o.language})
 	if err != nil {
 		return nil, nil, err
 	}

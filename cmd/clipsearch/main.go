@@ -104,7 +104,8 @@ keeps the vectors in an index on disk, and answers words and pictures.`,
 	root.AddCommand(
 		newIngestCommand(a), newSearchCommand(a), newSimilarCommand(a), newDescribeCommand(a), newServeCommand(a),
 		newEmbedCommand(a), newTokenizeCommand(a), newPreprocessCommand(a), newModelCommand(a), newEvalCommand(a),
-		newCheckCommand(a), newCompactCommand(a), newStatsCommand(a), newPruneCommand(a), newExportCommand(a), newImportCommand(a),
+		newCheckCommand(a), newCompactCommand(a), newStatsCommand(a), newPruneCommand(a), newLanguageCommand(a),
+		newExportCommand(a), newImportCommand(a),
 		newRuntimeCommand(a), newDemoCommand(a), newVersionCommand(a),
 	)
 	return root

@@ -156,14 +156,17 @@ func (a *app) readyPipeline(ctx context.Context, o ingestOptions, r *ready, show
 	if err != nil {
 		return nil, err
 	}
-	_, err = index.ReadMeta(a.options.index)
+	meta, err := index.ReadMeta(a.options.index)
 	fresh := errors.Is(err, clipsearch.ErrNotFound)
+	if err := checkLanguage(a.options.index, o.language, meta, fresh); err != nil {
+		return nil, err
+	}
 	var store ingest.Store = nothing{}
 	var enc ingest.Encoder = wordless{model.Space()}
 	words := model.Text != ""
 	switch {
 	case !fresh || !o.dryRun:
-		lib, err := a.openWithModel(ctx, model, openOptions{create: fresh})
+		lib, err := a.openWithModel(ctx, model, openOptions{create: fresh, language: o.language})
 		if err != nil {
 			return nil, err
 		}

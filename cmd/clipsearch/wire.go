@@ -189,10 +189,11 @@ type collection struct {
 
 // openOptions say what a command wants of an index.
 type openOptions struct {
-	create bool
-	warm   []string // towers to load while the index opens, if this process is to own it
-	serve  bool     // answer the texts of other processes
-	once   bool     // the encoder is for a single query
+	create   bool
+	language string   // of an index that is made
+	warm     []string // towers to load while the index opens, if this process is to own it
+	serve    bool     // answer the texts of other processes
+	once     bool     // the encoder is for a single query
 }
 
 // openIndex makes this process the owner of the index, or a client of its owner.
@@ -223,7 +224,7 @@ func (a *app) openWithModel(ctx context.Context, model clip.Model, o openOptions
 			if len(o.warm) > 0 {
 				go enc.Warm(o.warm...) //nolint:errcheck // whoever needs the tower gets the error
 			}
-			x, err := index.Open(dir, indexOptions(model, o.create))
+			x, err := index.Open(dir, indexOptions(model, o))
 			if err != nil {
 				return nil, err // not x: an interface that holds a nil pointer is not nil
 			}
@@ -241,8 +242,8 @@ func (a *app) openWithModel(ctx context.Context, model clip.Model, o openOptions
 	return &collection{Handle: h, encoder: enc, model: model, texts: texts{h, enc}}, nil
 }
 
-func indexOptions(model clip.Model, create bool) index.Options {
-	o := index.Options{Space: model.Space(), Model: model.Name, Dim: model.Dim, Create: create}
+func indexOptions(model clip.Model, oo openOptions) index.Options {
+	o := index.Options{Space: model.Space(), Model: model.Name, Dim: model.Dim, Create: oo.create, Language: oo.language}
 	if model.Runs() { // else there is nothing to keep
 		o.SaveModel, o.CheckModel = model.WriteModel, checkModel
 	}

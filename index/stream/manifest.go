@@ -26,9 +26,10 @@ type Manifest struct {
 	Version  int              `json:"version"`
 	Program  string           `json:"program,omitempty"` // that wrote it
 	Created  time.Time        `json:"created"`
-	Space    clipsearch.Space `json:"space"` // the one that answers
-	Model    string           `json:"model"` // of that space
-	Dim      int              `json:"dim"`   // of that space
+	Space    clipsearch.Space `json:"space"`              // the one that answers
+	Model    string           `json:"model"`              // of that space
+	Dim      int              `json:"dim"`                // of that space
+	Language string           `json:"language,omitempty"` // of the words; empty is the index's default
 	Images   int              `json:"images"`
 	Files    int              `json:"files"`
 	Captions int              `json:"captions"`
