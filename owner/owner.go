@@ -32,6 +32,7 @@ type Index interface {
 	Import(ctx context.Context, spaces []clipsearch.SpaceModel, batch []clipsearch.Record) (clipsearch.Imported, error)
 	Check(ctx context.Context, repair bool) ([]clipsearch.Problem, error)
 	Compact(ctx context.Context) error
+	Writable(ctx context.Context) error // nil, or why nothing can be written now
 
 	Spaces(ctx context.Context) (clipsearch.Spaces, error)
 	SwitchTo(ctx context.Context, to clipsearch.SpaceStats) error
