@@ -11,11 +11,12 @@ import (
 )
 
 // What a caller decides on; everything else is a failure. The command line
-// exits 2 on ErrInvalid; the server answers 400, 404 and 503.
+// exits 2 on ErrInvalid; the server answers 400, 404, 503 and 403.
 var (
 	ErrNotFound = errors.New("not found")
 	ErrInvalid  = errors.New("invalid input")
 	ErrNoSpace  = errors.New("no space left")
+	ErrReadOnly = errors.New("read-only") // the index lies where nothing can be written
 )
 
 // ID names a picture: the first half of the SHA-256 of its file's bytes.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"context"
 
@@ -108,6 +109,9 @@ func (c *check) checkModels(ctx context.Context) {
 		return // the store is closed, and others have said so
 	}
 	for _, dir := range strange {
+		if info, err := os.Stat(dir); err != nil || time.Since(info.ModTime()) < time.Hour {
+			continue // put there for a change that begins just now, or that a kill has stopped
+		}
 		c.wrong("models", "the copy of a model that the index does not know: "+filepath.Base(dir), func(*repair) { c.strange = append(c.strange, dir) })
 	}
 }

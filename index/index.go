@@ -30,6 +30,8 @@ type Options struct {
 
 	// CheckModel returns what is wrong with such a directory. Nil: nothing is.
 	CheckModel func(dir string) []string
+
+	sizes sizes // of the store's files; by the free space if zero, as it is but in tests
 }
 
 // Index is an open index. Its methods may be called from several goroutines.
@@ -68,7 +70,7 @@ func Open(dir string, o Options) (*Index, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := openIn(dir)
+	s, err := openIn(dir, o.sizes)
 	if err != nil {
 		return nil, err
 	}
@@ -100,9 +102,9 @@ func fits(dir string, m Meta, o Options) error {
 	return nil
 }
 
-// openIn opens the store of the index in dir, if the disk has room for it. After a
+// openIn opens the store of the index in dir, with files of sizes z, if the disk has room for it. After a
 // crash Badger writes out what its logs hold, and needs more.
-func openIn(dir string) (*store, error) {
+func openIn(dir string, z sizes) (*store, error) {
 	path := filepath.Join(dir, "store")
 	free, err := freeBytes(existing(path))
 	if err != nil {
@@ -118,7 +120,10 @@ func openIn(dir string) (*store, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("open index %s: %w", dir, err)
 	}
-	return openStore(path, sizesFor(free))
+	if z == (sizes{}) {
+		z = sizesFor(free)
+	}
+	return openStore(path, z)
 }
 
 // update is the store's, for whoever holds no lock.

@@ -28,6 +28,7 @@ var kinds = []struct {
 	{"invalid", clipsearch.ErrInvalid},
 	{"not-found", clipsearch.ErrNotFound},
 	{"no-space", clipsearch.ErrNoSpace},
+	{"read-only", clipsearch.ErrReadOnly},
 	{"canceled", context.Canceled},
 	{"deadline", context.DeadlineExceeded},
 	{"space", clipsearch.ErrSpace},

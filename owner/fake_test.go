@@ -274,6 +274,12 @@ func (x *fake) Spaces(ctx context.Context) (clipsearch.Spaces, error) {
 	return clipsearch.Spaces{Images: len(x.entries)}, err
 }
 
+func (x *fake) Writable(ctx context.Context) error {
+	end, err := x.begin(ctx, "writable")
+	defer end()
+	return err
+}
+
 func (x *fake) SwitchTo(context.Context, clipsearch.SpaceStats) error { return nil }
 
 func (x *fake) Lacking(context.Context, clipsearch.Space, clipsearch.ID, int, bool) ([]clipsearch.Lack, error) {

@@ -85,6 +85,11 @@ func (h *Handle) Compact(ctx context.Context) error {
 	return err
 }
 
+func (h *Handle) Writable(ctx context.Context) error {
+	_, err := do(ctx, h, writable, none{})
+	return err
+}
+
 func (h *Handle) Spaces(ctx context.Context) (clipsearch.Spaces, error) {
 	return do(ctx, h, spaces, none{})
 }

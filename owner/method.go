@@ -100,6 +100,7 @@ var (
 	check    = method[none, []clipsearch.Problem]{"check", false, callCheck}
 	repair   = method[none, []clipsearch.Problem]{"repair", true, callRepair}
 	compact  = method[none, none]{"compact", true, callCompact}
+	writable = method[none, none]{"writable", false, callWritable}
 	spaces   = method[none, clipsearch.Spaces]{"spaces", false, callSpaces}
 	switchTo = method[clipsearch.SpaceStats, none]{"switch", true, silent(source.SwitchTo)}
 	lacking  = method[lackingQuery, []clipsearch.Lack]{"lacking", false, callLacking}
@@ -120,7 +121,7 @@ type route interface {
 func routes() []route {
 	return []route{
 		seen, has, put, forget, remove, image, vector, thumb, nearest, match, captions,
-		files, stats, exports, imports, check, repair, compact, language, texts,
+		files, stats, exports, imports, check, repair, compact, language, writable, texts,
 		spaces, switchTo, lacking, reencode, change, rollback, drop,
 	}
 }
@@ -155,6 +156,10 @@ func callRepair(s source, ctx context.Context, _ none) ([]clipsearch.Problem, er
 
 func callCompact(s source, ctx context.Context, _ none) (none, error) {
 	return none{}, s.Compact(ctx)
+}
+
+func callWritable(s source, ctx context.Context, _ none) (none, error) {
+	return none{}, s.Writable(ctx)
 }
 
 func callSpaces(s source, ctx context.Context, _ none) (clipsearch.Spaces, error) {

@@ -33,6 +33,7 @@ type Index interface {
 	Check(ctx context.Context, repair bool) ([]clipsearch.Problem, error)
 	Compact(ctx context.Context) error
 	SetLanguage(ctx context.Context, name string) error
+	Writable(ctx context.Context) error // nil, or why nothing can be written now
 
 	Spaces(ctx context.Context) (clipsearch.Spaces, error)
 	SwitchTo(ctx context.Context, to clipsearch.SpaceStats) error

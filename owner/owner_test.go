@@ -97,11 +97,12 @@ func TestTimesBeyondRFC3339(t *testing.T) {
 }
 
 func TestErrorsKeepTheirKind(t *testing.T) {
-	kinds := []error{clipsearch.ErrInvalid, clipsearch.ErrNotFound, clipsearch.ErrNoSpace, context.Canceled, context.DeadlineExceeded}
+	kinds := []error{clipsearch.ErrInvalid, clipsearch.ErrNotFound, clipsearch.ErrNoSpace, clipsearch.ErrReadOnly, context.Canceled, context.DeadlineExceeded}
 	failures := []error{
 		fmt.Errorf("vector of 3 numbers: %w", clipsearch.ErrInvalid),
 		fmt.Errorf("a picture: %w", clipsearch.ErrNotFound),
 		fmt.Errorf("12 MB free, 200 MB needed: %w", clipsearch.ErrNoSpace),
+		fmt.Errorf("a stick that is locked: %w", clipsearch.ErrReadOnly),
 		errors.Join(clipsearch.ErrNoSpace, clipsearch.ErrInvalid),
 		errors.New("what nobody decides on:\nsecond line, ünïcödé"),
 	}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -107,6 +108,17 @@ func (s *Server) whenReady(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// writable returns why the library cannot be changed now.
+func (s *Server) writable(ctx context.Context) error {
+	if s.Keeper == nil {
+		return fail(http.StatusForbidden, "this server is read-only")
+	}
+	if s.Writable == nil {
+		return nil
+	}
+	return s.Writable(ctx)
 }
 
 func (s *Server) ready() error {

@@ -82,27 +82,27 @@ func (s *Server) reader(next http.Handler) http.Handler {
 	if !s.KeyToRead {
 		return next
 	}
-	return s.admit(next, func(Key) error { return nil })
+	return s.admit(next, func(Key) error { return nil }, func(context.Context) error { return nil })
 }
 
-// writer lets through whoever may change the library.
+// writer lets through whoever may change the library, while it can be changed.
 func (s *Server) writer(next http.Handler) http.Handler {
 	return s.admit(next, func(k Key) error {
 		if !k.Write {
 			return fail(http.StatusForbidden, "the key %s may read, not write", k.Name)
 		}
-		if s.Keeper == nil {
-			return fail(http.StatusForbidden, "this server is read-only")
-		}
 		return nil
-	})
+	}, s.writable)
 }
 
-func (s *Server) admit(next http.Handler, may func(Key) error) http.Handler {
+func (s *Server) admit(next http.Handler, may func(Key) error, can func(context.Context) error) http.Handler {
 	return s.serve(func(w http.ResponseWriter, r *http.Request) error {
 		key, err := s.keyOf(r)
 		if err == nil {
 			err = may(key)
+		}
+		if err == nil {
+			err = can(r.Context())
 		}
 		if err != nil {
 			return err

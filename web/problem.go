@@ -67,6 +67,8 @@ func statusOf(err error) int {
 		return http.StatusBadRequest
 	case errors.Is(err, clipsearch.ErrNotFound):
 		return http.StatusNotFound
+	case errors.Is(err, clipsearch.ErrReadOnly):
+		return http.StatusForbidden
 	case errors.Is(err, clipsearch.ErrNoSpace), errors.Is(err, context.DeadlineExceeded):
 		return http.StatusServiceUnavailable
 	}
@@ -79,7 +81,7 @@ func detail(err error) string {
 		return fmt.Sprintf("the request is larger than %d bytes, which is as much as this server takes", big.Limit)
 	}
 	text := err.Error()
-	for _, kind := range []error{clipsearch.ErrInvalid, clipsearch.ErrNotFound} {
+	for _, kind := range []error{clipsearch.ErrInvalid, clipsearch.ErrNotFound, clipsearch.ErrNoSpace, clipsearch.ErrReadOnly} {
 		text = strings.TrimSuffix(text, ": "+kind.Error())
 	}
 	return strings.ToValidUTF8(text, "\uFFFD")

@@ -70,9 +70,14 @@ func healthz(w http.ResponseWriter, _ *http.Request) error {
 	return sendJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 
-func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) error {
+// readyz answers 200 as long as searches are answered. Its status is "read-only"
+// while nothing can be written, with the reason.
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
 	if err := s.ready(); err != nil {
 		return err
+	}
+	if err := s.writable(r.Context()); err != nil {
+		return sendJSON(w, http.StatusOK, map[string]string{"status": "read-only", "detail": detail(err)})
 	}
 	return sendJSON(w, http.StatusOK, map[string]string{"status": "ready"})
 }

@@ -68,12 +68,13 @@ type Server struct {
 	KeyToRead bool            // reading needs a key too: the address can be reached from outside
 	Hosts     []string        // names, besides the loopback ones, that a server on loopback is asked for
 
-	MaxUpload int64        // bytes; 32 MB if zero
-	InFlight  int          // requests at work on a model before one is answered 429; 64 if zero
-	Decoding  int          // pictures decoded at once, the others wait; GOMAXPROCS if zero
-	Ready     func() error // why requests cannot be answered yet; they can if nil
-	TLS       *tls.Config  // nil: plain HTTP
-	Log       *slog.Logger // nil: no log
+	MaxUpload int64                           // bytes; 32 MB if zero
+	InFlight  int                             // requests at work on a model before one is answered 429; 64 if zero
+	Decoding  int                             // pictures decoded at once, the others wait; GOMAXPROCS if zero
+	Ready     func() error                    // why requests cannot be answered yet; they can if nil
+	Writable  func(ctx context.Context) error // why the library cannot be changed now; it can if nil
+	TLS       *tls.Config                     // nil: plain HTTP
+	Log       *slog.Logger                    // nil: no log
 
 	// Pin has a request meet one space, as that of [query.Engine] does; nil: there is
 	// but one.

@@ -26,6 +26,7 @@ func TestErrorsBecomeStatuses(t *testing.T) {
 		{fmt.Errorf("x: %w", clipsearch.ErrInvalid), 400},
 		{fmt.Errorf("x: %w", clipsearch.ErrNotFound), 404},
 		{fmt.Errorf("x: %w", clipsearch.ErrNoSpace), 503},
+		{fmt.Errorf("x: %w", clipsearch.ErrReadOnly), 403},
 		{fmt.Errorf("x: %w", context.DeadlineExceeded), 503},
 		{errBroken, 500},
 	} {
@@ -120,6 +121,35 @@ func TestReady(t *testing.T) {
 	}
 	if w := s.get("/healthz"); w.Code != http.StatusOK {
 		t.Errorf("healthz while opening: %d", w.Code)
+	}
+}
+
+// TestFullDisk fills the disk of a server: it says so and goes on answering, writes
+// are refused before they begin, and it is itself again when there is room.
+func TestFullDisk(t *testing.T) {
+	full := fmt.Errorf("3 MB free on /index, 64 MB needed: %w", clipsearch.ErrNoSpace)
+	var why error
+	s := newSite(t, withKeys(t), func(s *Server) { s.Writable = func(context.Context) error { return why } })
+	auth := []string{"Authorization", "Bearer w-secret"}
+	for _, why = range []error{nil, full, nil} {
+		want, status := `{"status":"ready"}`, http.StatusCreated
+		if why != nil {
+			want, status = `{"detail":"3 MB free on /index, 64 MB needed","status":"read-only"}`, http.StatusServiceUnavailable
+		}
+		if w := s.get("/readyz"); w.Code != http.StatusOK || strings.TrimSpace(w.Body.String()) != want {
+			t.Errorf("GET /readyz with %v: %d %s, want 200 %s", why, w.Code, w.Body, want)
+		}
+		if w := s.get("/search?q=sea"); w.Code != http.StatusOK {
+			t.Errorf("GET /search with %v: %d", why, w.Code)
+		}
+		before := len(s.images)
+		w := s.postForm("/images", []part{image1(33)}, auth...)
+		if w.Code != status || (len(s.images) > before) != (why == nil) {
+			t.Errorf("POST /images with %v: %d %s, %d pictures of %d before", why, w.Code, w.Body, len(s.images), before)
+		}
+		if why != nil {
+			wantProblem(t, "DELETE of a picture on a full disk", s.do("DELETE", "/images/"+s.images[0].ID.String(), nil, auth...), 503)
+		}
 	}
 }
 

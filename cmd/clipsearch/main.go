@@ -77,7 +77,7 @@ func oneLine(err error) string { return withoutKind(strings.Join(strings.Fields(
 
 // withoutKind leaves out the kind at a message's end: the words before it say more.
 func withoutKind(s string) string {
-	for _, kind := range []error{clipsearch.ErrInvalid, clipsearch.ErrNotFound, clipsearch.ErrNoSpace} {
+	for _, kind := range []error{clipsearch.ErrInvalid, clipsearch.ErrNotFound, clipsearch.ErrNoSpace, clipsearch.ErrReadOnly} {
 		s = strings.TrimSuffix(s, ": "+kind.Error())
 	}
 	return s

@@ -55,7 +55,7 @@ func (a *app) newServer(lib *collection, o serveOptions) (*web.Server, error) {
 		},
 		Preview:   func(file []byte) ([]byte, error) { return previewOf(file) },
 		MaxUpload: o.maxUpload, Log: a.logger(), KeyToRead: !loopback(o.host()),
-		Roots: func() []string { return a.allowedRoots(o) },
+		Roots: func() []string { return a.allowedRoots(o) }, Writable: lib.Writable,
 	}
 	if !o.readOnly {
 		s.Keeper = &keeper{a, lib}
@@ -111,11 +111,8 @@ func (k *keeper) Add(ctx context.Context, _ string, file []byte) (clipsearch.ID,
 	if err != nil {
 		return id, err
 	}
-	if err := os.MkdirAll(k.uploads(), 0o700); err != nil {
-		return id, err
-	}
 	path := filepath.Join(k.uploads(), id.String()+"."+info.Format)
-	if err := writeAtomic(path, file); err != nil {
+	if err := k.keep(ctx, path, file); err != nil {
 		return id, err
 	}
 	p := &ingest.Pipeline{Encoder: k.lib.encoder, Store: k.lib.Handle, Jobs: 1}
@@ -127,6 +124,22 @@ func (k *keeper) Add(ctx context.Context, _ string, file []byte) (clipsearch.ID,
 		k.discard(context.WithoutCancel(ctx), id, path)
 	}
 	return id, err
+}
+
+// keep writes an upload to path. Where that fails and the index says that nothing
+// can be written now, that is the reason.
+func (k *keeper) keep(ctx context.Context, path string, file []byte) error {
+	err := os.MkdirAll(k.uploads(), 0o700)
+	if err == nil {
+		err = writeAtomic(path, file)
+	}
+	if err == nil {
+		return nil
+	}
+	if why := k.lib.Writable(ctx); why != nil {
+		return why
+	}
+	return fmt.Errorf("keep the upload: %w", err)
 }
 
 // discard takes an upload away, unless the index holds it: the same picture may
@@ -152,8 +165,10 @@ func writeAtomic(path string, data []byte) error {
 	return os.Rename(f.Name(), path)
 }
 
-// Delete forgets pictures. Files of the user stay; those that were uploaded go.
+// Delete forgets pictures. Files of the user stay; those that were uploaded go, once
+// the index has forgotten them.
 func (k *keeper) Delete(ctx context.Context, ids []clipsearch.ID) error {
+	var uploads []string
 	for _, id := range ids {
 		img, err := k.lib.Image(ctx, id)
 		if err != nil {
@@ -161,9 +176,15 @@ func (k *keeper) Delete(ctx context.Context, ids []clipsearch.ID) error {
 		}
 		for _, path := range img.Paths() {
 			if filepath.Dir(path) == k.uploads() {
-				os.Remove(path)
+				uploads = append(uploads, path)
 			}
 		}
 	}
-	return k.lib.Handle.Delete(ctx, ids)
+	if err := k.lib.Handle.Delete(ctx, ids); err != nil {
+		return err
+	}
+	for _, path := range uploads {
+		os.Remove(path)
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package ann
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"sync"
@@ -30,8 +31,14 @@ type walker struct {
 	scores  []int32
 	turned  []float32
 	query   folded
-	finer   finer
+	weights []float32
 	found   []Neighbor
+	top     top
+	both    []spot
+	docs    [256]uint32
+
+	admit    []uint64 // a bit a doc
+	admitted bool     // admit is of this search
 }
 
 var walkers = sync.Pool{New: func() any { return new(walker) }}
@@ -40,8 +47,9 @@ var walkers = sync.Pool{New: func() any { return new(walker) }}
 func take(width int) *walker {
 	w := walkers.Get().(*walker)
 	if len(w.query.q) != width {
-		w.query.q, w.finer.weights = make([]int8, width), make([]float32, width)
+		w.query.q, w.weights = make([]int8, width), make([]float32, width)
 	}
+	w.admitted = false
 	return w
 }
 
@@ -58,8 +66,12 @@ func (w *walker) begin(n int) {
 	w.beam = w.beam[:0]
 }
 
-// visit reports whether row r is visited for the first time.
+// visit reports whether row r is visited for the first time. A row that came after
+// begin is none.
 func (w *walker) visit(r uint32) bool {
+	if int(r>>6) >= len(w.visited) {
+		return false
+	}
 	word, bit := &w.visited[r>>6], uint64(1)<<(r&63)
 	if *word&bit != 0 {
 		return false
@@ -129,31 +141,24 @@ func (t *top) shrink() {
 	if len(t.list) <= t.k {
 		return
 	}
-	slices.SortFunc(t.list, func(a, b spot) int {
-		switch {
-		case a > b:
-			return -1
-		case a < b:
-			return 1
-		}
-		return 0
-	})
+	slices.SortFunc(t.list, worst)
 	t.list = t.list[:t.k]
 	t.least = t.list[t.k-1]
 }
 
 // sorted returns the k best, best first.
 func (t *top) sorted() []spot {
-	slices.SortFunc(t.list, func(a, b spot) int {
-		switch {
-		case a > b:
-			return -1
-		case a < b:
-			return 1
-		}
-		return 0
-	})
+	slices.SortFunc(t.list, worst)
 	return t.list[:min(t.k, len(t.list))]
 }
 
-const noScore = math.MinInt32
+// worst orders spots, best first.
+func worst(a, b spot) int { return cmp.Compare(b, a) }
+
+// leastScore is the score below which a row is not among the best.
+func (t *top) leastScore() int32 {
+	if t.least == 0 {
+		return math.MinInt32
+	}
+	return t.least.score()
+}

@@ -26,8 +26,12 @@ type graph struct {
 	tower  [maxChunks][]uint32 // for each row with upper levels: levels, then m links each
 	built  uint32              // numbers in tower
 	grown  sync.Mutex          // guards the growth of all three
+	rising sync.Mutex          // who sets entry
 	locks  [1 << 10]sync.Mutex // of the links of a row
 	slabs  *slabs
+
+	changed [maxChunks * chunkRows / partRows]atomic.Bool // parts whose links are others than those kept
+	savedTo int                                           // rows below were linked when it was kept
 }
 
 const (
@@ -77,6 +81,9 @@ func (g *graph) raise(r uint32, levels int) error {
 	need := uint32(1 + levels*g.m)
 	g.grown.Lock()
 	defer g.grown.Unlock()
+	if g.uppers[r>>chunkShift][r&chunkMask] != 0 {
+		return nil // an attempt before this one has made it
+	}
 	if g.built>>towerShift != (g.built+need)>>towerShift {
 		g.built = (g.built + need) >> towerShift << towerShift // a tower lies in one piece
 	}
@@ -110,15 +117,6 @@ func (g *graph) list(r uint32, level int) []uint32 {
 	}
 	from := 1 + (level-1)*g.m
 	return t[from : from+g.m : from+g.m]
-}
-
-// height returns the highest level of row r.
-func (g *graph) height(r uint32) int {
-	at := atomic.LoadUint32(&g.uppers[r>>chunkShift][r&chunkMask])
-	if at == 0 {
-		return 0
-	}
-	return int(g.tower[at>>towerShift][at&(towerSize-1)])
 }
 
 func (g *graph) lock(r uint32) *sync.Mutex {

@@ -3,7 +3,6 @@ package ann
 import (
 	"bytes"
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	"github.com/clipsearch/clipsearch/internal/simd"
@@ -49,12 +48,12 @@ func (l *linker) foldRow(f *folded, n uint32) {
 // insert links row n (algorithm 1), or makes it a twin of a row with the same
 // vector: equal rows that link to each other would shut each other off from the
 // rest.
-func (l *linker) insert(n uint32, first *sync.Mutex) error {
+func (l *linker) insert(n uint32) error {
 	g := l.g
 	level := g.level(n)
 	if _, _, ok := g.top(); !ok {
-		first.Lock()
-		defer first.Unlock()
+		g.rising.Lock()
+		defer g.rising.Unlock()
 		if _, _, ok := g.top(); !ok {
 			err := g.raise(n, level)
 			if err == nil {
@@ -80,8 +79,8 @@ func (l *linker) insert(n uint32, first *sync.Mutex) error {
 		l.link(n, at)
 	}
 	if level > highest {
-		first.Lock()
-		defer first.Unlock()
+		g.rising.Lock()
+		defer g.rising.Unlock()
 		if _, highest, _ := g.top(); level > highest {
 			g.setTop(n, level)
 		}
@@ -125,6 +124,8 @@ func (l *linker) addTwin(row, n uint32) {
 	defer mu.Unlock()
 	l.r.info(n).twin.Store(l.r.info(row).twin.Load())
 	l.r.info(row).twin.Store(n + 1)
+	l.g.touch(n)
+	l.g.touch(row)
 }
 
 // link links n with the best of l.upper[level], both ways.
@@ -148,7 +149,11 @@ func (g *graph) set(n uint32, level int, links []candidate) {
 		}
 		atomic.StoreUint32(&list[i], next)
 	}
+	g.touch(n)
 }
+
+// touch notes that the links of row n change.
+func (g *graph) touch(n uint32) { g.changed[n/partRows].Store(true) }
 
 // linkBack links c to n, and where c has no room chooses its links anew.
 func (l *linker) linkBack(c candidate, n uint32, level int) {
@@ -157,8 +162,12 @@ func (l *linker) linkBack(c candidate, n uint32, level int) {
 	defer mu.Unlock()
 	list := l.g.list(c.row, level)
 	for i := range list {
-		if next := atomic.LoadUint32(&list[i]); next == 0 {
+		switch atomic.LoadUint32(&list[i]) {
+		case 0:
 			atomic.StoreUint32(&list[i], n+1)
+			l.g.touch(c.row)
+			return
+		case n + 1:
 			return
 		}
 	}

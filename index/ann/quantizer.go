@@ -12,13 +12,15 @@ import (
 //
 // The coarse code c of number i stands for mean[i] + coarse[i]·(c − 7.5), the 16
 // levels that lose least of a normal distribution; numbers beyond take the outermost.
-// The whole number n stands for mid[i] + step[i]·(n − 2^23)/2^16 and covers the range.
+// The whole number n stands for step·(n − 2^23)/2^16, whatever the vectors are like:
+// so the score of a vector depends on nothing that was learned from others.
 type quantizer struct {
 	dim, width int // width is dim padded
+	trained    int // from how many vectors mean and coarse were learned
 	mean       []float32
+	deviation  []float32
 	coarse     []float32
-	low, step  []float32
-	mid        []float32
+	step       float32
 
 	// A stored row becomes a query for coarse codes by q = factor·code + shift, where
 	// code are the upper 8 bits of its numbers. One unit of its products is scale.
@@ -37,27 +39,28 @@ const halfLevels = 7.5
 // align is what the width of a row is a multiple of.
 const align = 2 * simd.Align
 
-// newQuantizer makes a quantizer from the least and the largest number, the mean
-// and the deviation of each dimension.
-func newQuantizer(low, high, mean, deviation []float32) *quantizer {
-	dim := len(low)
+// reach is how far whole numbers go, in deviations of the numbers of a vector of
+// unit length that points anywhere. Vectors with a number beyond are kept apart.
+const reach = 8
+
+// newQuantizer makes a quantizer from the mean and the deviation of each dimension.
+func newQuantizer(trained int, mean, deviation []float32) *quantizer {
+	dim := len(mean)
 	width := (dim + align - 1) / align * align
 	q := &quantizer{
-		dim: dim, width: width, mean: mean, low: low,
-		coarse: make([]float32, dim), step: make([]float32, dim), mid: make([]float32, dim),
+		dim: dim, width: width, trained: trained, mean: mean, deviation: deviation,
+		coarse: make([]float32, dim), step: reach / float32(math.Sqrt(float64(dim))) / 127.5,
 		factor: make([]float32, width), shift: make([]float32, width), ones: make([]byte, width/2),
 	}
 	var most float32
-	for i := range low {
-		q.step[i] = max(high[i]-low[i], 1e-6) / 255
-		q.mid[i] = low[i] + q.step[i]*127.5
-		q.coarse[i] = max(levelStep*deviation[i], q.step[i]/65536)
+	for i := range mean {
+		q.coarse[i] = max(levelStep*deviation[i], q.step/65536)
 		most = max(most, q.coarse[i]*(float32(math.Abs(float64(mean[i])))+3.5*deviation[i]))
 	}
 	q.scale = max(most/simd.Limit, 1e-20)
-	for i := range low {
-		q.factor[i] = q.step[i] * q.coarse[i] / q.scale
-		q.shift[i] = q.low[i] * q.coarse[i] / q.scale
+	for i := range mean {
+		q.factor[i] = q.step * q.coarse[i] / q.scale
+		q.shift[i] = -127.5 * q.factor[i]
 	}
 	for i := range q.ones {
 		q.ones[i] = 0x11
@@ -65,40 +68,70 @@ func newQuantizer(low, high, mean, deviation []float32) *quantizer {
 	return q
 }
 
+// priorQuantizer is for vectors of unit length of which nothing else is known.
+func priorQuantizer(dim int) *quantizer {
+	deviation := make([]float32, dim)
+	for i := range deviation {
+		deviation[i] = float32(1 / math.Sqrt(float64(dim)))
+	}
+	return newQuantizer(0, make([]float32, dim), deviation)
+}
+
 // encode writes v as coarse codes and as whole numbers, whose upper parts are codes
 // and whose lower parts fine; it reports whether the range holds all of v.
 func (q *quantizer) encode(v []float32, coarse, codes []byte, fine []uint16) (within bool) {
+	q.encodeCoarse(v, coarse)
+	return q.encodeWhole(v, codes, fine)
+}
+
+func (q *quantizer) encodeWhole(v []float32, codes []byte, fine []uint16) (within bool) {
 	within = true
-	clear(coarse)
+	unit := 65536 / float64(q.step)
 	for i, x := range v[:q.dim] {
-		n := int(math.Round((float64(x)-float64(q.low[i]))/float64(q.step[i])*65536)) + 1<<15
+		n := int(math.Floor(float64(x)*unit+.5)) + 1<<23
 		if n < 0 || n >= 1<<24 {
 			within = false
 			n = max(0, min(1<<24-1, n))
 		}
 		codes[i], fine[i] = byte(n>>16), uint16(n)
+	}
+	return within
+}
+
+func (q *quantizer) encodeCoarse(v []float32, coarse []byte) {
+	clear(coarse)
+	for i, x := range v[:q.dim] {
 		c := byte(max(0, min(15, (x-q.mean[i])/q.coarse[i]+halfLevels+.5)))
 		coarse[i/align*simd.Align+i%simd.Align] |= c << (i % align / simd.Align * 4)
 	}
-	return within
+}
+
+// guess returns what coarse codes stand for.
+func (q *quantizer) guess(coarse []byte) []float32 {
+	v := make([]float32, q.dim)
+	for i := range v {
+		c := coarse[i/align*simd.Align+i%simd.Align] >> (i % align / simd.Align * 4) & 15
+		v[i] = q.mean[i] + q.coarse[i]*(float32(c)-halfLevels)
+	}
+	return v
 }
 
 // decode is the inverse of encode.
 func (q *quantizer) decode(v []float32, codes []byte, fine []uint16) {
 	for i := range v[:q.dim] {
 		n := int32(codes[i])<<16 + int32(fine[i]) - 1<<23
-		v[i] = q.mid[i] + q.step[i]*(float32(n)/65536)
+		v[i] = q.step * (float32(n) / 65536)
 	}
 }
 
 // folded is a vector as a query for coarse codes: its product with the vector of a
 // row is about offset + scale·Σ q·code.
 type folded struct {
-	q             []int8
-	scale, offset float32
+	q                   []int8
+	scale, offset, lean float32 // lean is its product with the mean
 }
 
-// fold folds a vector. lean is its product with the mean.
+// fold folds a vector.
 func (q *quantizer) fold(v []float32, f *folded) {
 	var most float32
 	for i, x := range v[:q.dim] {
@@ -112,7 +145,8 @@ func (q *quantizer) fold(v []float32, f *folded) {
 		sum += n
 	}
 	clear(f.q[q.dim:])
-	f.offset = q.lean(v) - f.scale*halfLevels*float32(sum)
+	f.lean = q.lean(v)
+	f.offset = f.lean - f.scale*halfLevels*float32(sum)
 }
 
 // lean returns the product of v with the mean.
@@ -126,40 +160,27 @@ func (q *quantizer) foldRow(codes []byte, lean float32, f *folded) {
 	f.scale, f.offset = q.scale, lean-q.scale*halfLevels*float32(sum[0])
 }
 
-// finer is a vector as a query for whole rows: their product is
-// offset + [simd.DotFine] with weights.
-type finer struct {
-	weights []float32
-	offset  float32
-}
-
-func (q *quantizer) refine(v []float32, f *finer) {
+// refine makes of a vector the weights by which [simd.DotFine] scores whole rows.
+func (q *quantizer) refine(v, weights []float32) {
 	for i, x := range v[:q.dim] {
-		f.weights[i] = x * q.step[i] / 65536
+		weights[i] = x * (q.step / 65536)
 	}
-	clear(f.weights[q.dim:])
-	f.offset = simd.Dot(v[:q.dim], q.mid)
+	clear(weights[q.dim:])
 }
 
-// moments gathers what a quantizer is made from.
+// moments gathers what a quantizer is learned from.
 type moments struct {
-	n         int
-	low, high []float32
-	sum, sq   []float64
+	n       int
+	sum, sq []float64
 }
 
 func newMoments(dim int) *moments {
-	m := &moments{low: make([]float32, dim), high: make([]float32, dim), sum: make([]float64, dim), sq: make([]float64, dim)}
-	for i := range dim {
-		m.low[i], m.high[i] = math.MaxFloat32, -math.MaxFloat32
-	}
-	return m
+	return &moments{sum: make([]float64, dim), sq: make([]float64, dim)}
 }
 
 func (m *moments) add(v []float32) {
 	m.n++
 	for i, x := range v {
-		m.low[i], m.high[i] = min(m.low[i], x), max(m.high[i], x)
 		m.sum[i] += float64(x)
 		m.sq[i] += float64(x) * float64(x)
 	}
@@ -168,22 +189,16 @@ func (m *moments) add(v []float32) {
 func (m *moments) merge(o *moments) {
 	m.n += o.n
 	for i := range m.sum {
-		m.low[i], m.high[i] = min(m.low[i], o.low[i]), max(m.high[i], o.high[i])
 		m.sum[i] += o.sum[i]
 		m.sq[i] += o.sq[i]
 	}
 }
 
-// quantizer makes a quantizer whose ranges reach beyond what was seen by margin of
-// their width on either side.
-func (m *moments) quantizer(margin float32) *quantizer {
-	dim := len(m.sum)
-	low, high, mean, deviation := make([]float32, dim), make([]float32, dim), make([]float32, dim), make([]float32, dim)
-	for i := range dim {
+func (m *moments) quantizer() *quantizer {
+	mean, deviation := make([]float32, len(m.sum)), make([]float32, len(m.sum))
+	for i := range mean {
 		mu := m.sum[i] / float64(m.n)
 		mean[i], deviation[i] = float32(mu), float32(math.Sqrt(max(0, m.sq[i]/float64(m.n)-mu*mu)))
-		more := (m.high[i] - m.low[i]) * margin
-		low[i], high[i] = m.low[i]-more, m.high[i]+more
 	}
-	return newQuantizer(low, high, mean, deviation)
+	return newQuantizer(m.n, mean, deviation)
 }

@@ -2,45 +2,58 @@ package ann
 
 import (
 	"fmt"
-	"math"
+	"math/rand/v2"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"unsafe"
+
+	"github.com/clipsearch/clipsearch/internal/simd"
 )
 
 const (
 	chunkShift = 14
 	chunkRows  = 1 << chunkShift
 	chunkMask  = chunkRows - 1
-	maxChunks  = 1 << 12 // so at most 67 million rows
-
-	none = math.MaxUint32 // no row, no doc
+	maxChunks  = 1 << 12 // so at most 67 million rows, and docs
 )
 
-// rows are vectors, numbered in the order of their coming. One goroutine appends;
-// any number read the rows below len. What a row holds never changes, but for dead
-// and twin.
+// rows are vectors, numbered in the order of their coming, and whose they are. One
+// goroutine writes; any number read the rows below len. What a row holds never
+// changes, but for dead and twin.
 type rows struct {
 	quant *quantizer
 	n     atomic.Uint32
 	dead  atomic.Uint32 // how many rows are
+	many  atomic.Bool   // a doc has, or had, several rows
 
 	// Of each chunk; set before the first row in it is published by n.
 	coarse [maxChunks]*byte
-	wholes [maxChunks]wholeChunk
+	wholes [maxChunks]atomic.Pointer[wholes] // of a file at first, and then in memory if that is wished
 	infos  [maxChunks]*[chunkRows]info
 	tombs  [maxChunks]*[chunkRows / 64]atomic.Uint64
 
-	place    place
-	overflow atomic.Pointer[map[uint32][]float32] // rows with numbers outside of the ranges, whole
-	slabs    *slabs
+	docs    [maxChunks]atomic.Pointer[[chunkRows]atomic.Uint32] // the last row of each doc, one more; 0: none
+	epoch   int64                                               // tells these rows apart from others that had the same numbers
+	place   place
+	clipped atomic.Pointer[[]clip]
+	slabs   *slabs
 }
 
 // info is what else is known of a row.
 type info struct {
-	doc  uint32
-	lean float32       // product with the quantizer's body
-	twin atomic.Uint32 // the next row with the same vector, one more; 0 ends the list
+	doc     uint32
+	lean    float32       // product with the quantizer's mean
+	sibling uint32        // the row before of the same doc, one more; 0: none
+	twin    atomic.Uint32 // the next row with the same vector, one more; 0 ends the list
+}
+
+const infoSize = int(unsafe.Sizeof(info{}))
+
+// clip is a row with numbers beyond what whole numbers hold, and its vector.
+type clip struct {
+	row    uint32
+	vector []float32
 }
 
 // slabs is memory outside of the heap, given back when nobody refers to it any more.
@@ -66,10 +79,12 @@ func newSlabs() *slabs {
 }
 
 func newRows(q *quantizer, place place) *rows {
-	return &rows{quant: q, place: place, slabs: newSlabs()}
+	return &rows{quant: q, place: place, slabs: newSlabs(), epoch: rand.Int64()}
 }
 
 func (r *rows) len() int { return int(r.n.Load()) }
+
+func (r *rows) live() int { return int(r.n.Load() - r.dead.Load()) }
 
 // grow makes room for row n.
 func (r *rows) grow(n int) error {
@@ -84,47 +99,102 @@ func (r *rows) grow(n int) error {
 	if err != nil {
 		return err
 	}
-	if r.wholes[c], err = r.place.chunk(c, r.quant.width, r.slabs); err != nil {
+	w, err := newWholes(r.place, c, r.quant.width, r.slabs)
+	if err != nil {
 		return err
 	}
+	r.wholes[c].Store(w)
 	r.infos[c], r.tombs[c] = new([chunkRows]info), new([chunkRows / 64]atomic.Uint64)
 	r.coarse[c] = &coarse[0]
 	return nil
 }
 
 // set writes row n, which grow has made room for and publish has not shown yet.
-func (r *rows) set(n uint32, doc uint32, v []float32) (within bool) {
-	chunk := r.wholes[n>>chunkShift]
-	codes, fine := chunk.edit(n & chunkMask)
+func (r *rows) set(n, doc uint32, v []float32) (within bool) {
+	w := r.wholes[n>>chunkShift].Load()
+	codes, fine := w.numbers(n & chunkMask)
 	within = r.quant.encode(v, r.code(n), codes, fine)
-	chunk.done(n & chunkMask)
+	w.seal(n&chunkMask, r.code(n))
 	in := r.info(n)
 	in.doc, in.lean = doc, r.quant.lean(v)
 	return within
 }
 
 // append adds a row and shows it.
-func (r *rows) append(doc uint32, v []float32) (uint32, error) {
+func (r *rows) append(doc uint32, v []float32) error {
 	n := r.n.Load()
 	if err := r.grow(int(n)); err != nil {
-		return 0, err
+		return err
 	}
 	if !r.set(n, doc, v) {
-		r.keepWhole(n, v)
+		r.keep(clip{n, slices.Clone(v)})
 	}
-	r.n.Store(n + 1)
-	return n, nil
+	r.publish(n)
+	return nil
 }
 
-// keepWhole notes a vector that the ranges do not hold.
-func (r *rows) keepWhole(n uint32, v []float32) {
-	more := map[uint32][]float32{n: append([]float32(nil), v...)}
-	if old := r.overflow.Load(); old != nil {
-		for k, v := range *old {
-			more[k] = v
+// publish shows row n, which is set, as one of its doc's.
+func (r *rows) publish(n uint32) {
+	in := r.info(n)
+	last := r.lastOf(in.doc)
+	in.sibling = last.Load()
+	if in.sibling != 0 {
+		r.many.Store(true)
+	}
+	r.n.Store(n + 1)
+	last.Store(n + 1)
+}
+
+// keep notes a vector that whole numbers do not hold. Rows come in order.
+func (r *rows) keep(c clip) {
+	var list []clip
+	if old := r.clipped.Load(); old != nil {
+		list = *old
+	}
+	list = append(list, c) // whoever reads the old one does not see it
+	r.clipped.Store(&list)
+}
+
+func (r *rows) clips() []clip {
+	if list := r.clipped.Load(); list != nil {
+		return *list
+	}
+	return nil
+}
+
+// clip returns the vector of row n if it is kept apart.
+func (r *rows) clip(n uint32) ([]float32, bool) {
+	list := r.clips()
+	at, ok := slices.BinarySearchFunc(list, n, func(c clip, n uint32) int { return int(c.row) - int(n) })
+	if !ok {
+		return nil, false
+	}
+	return list[at].vector, true
+}
+
+// lastOf returns where the last row of doc is noted.
+func (r *rows) lastOf(doc uint32) *atomic.Uint32 {
+	p := &r.docs[doc>>chunkShift]
+	if p.Load() == nil {
+		p.Store(new([chunkRows]atomic.Uint32))
+	}
+	return &p.Load()[doc&chunkMask]
+}
+
+// rowsOf calls fn with each row of doc that is not dead.
+func (r *rows) rowsOf(doc uint32, fn func(n uint32)) {
+	if doc>>chunkShift >= maxChunks {
+		return
+	}
+	p := r.docs[doc>>chunkShift].Load()
+	if p == nil {
+		return
+	}
+	for at := p[doc&chunkMask].Load(); at != 0; at = r.info(at - 1).sibling {
+		if !r.isDead(at - 1) {
+			fn(at - 1)
 		}
 	}
-	r.overflow.Store(&more)
 }
 
 // code returns the coarse codes of row n.
@@ -135,7 +205,15 @@ func (r *rows) code(n uint32) []byte {
 
 // numbers returns the whole numbers of row n, their upper and their lower parts.
 func (r *rows) numbers(n uint32) (codes []byte, fine []uint16) {
-	return r.wholes[n>>chunkShift].row(n & chunkMask)
+	return r.wholes[n>>chunkShift].Load().numbers(n & chunkMask)
+}
+
+func (r *rows) fetch(n uint32) { r.wholes[n>>chunkShift].Load().fetch(n & chunkMask) }
+
+// sound reports whether the whole numbers of row n are what was written.
+func (r *rows) sound(n uint32) bool {
+	w := r.wholes[n>>chunkShift].Load()
+	return !w.summed || w.sound(n&chunkMask, r.code(n))
 }
 
 func bytesAt(p *byte, at, n int) []byte {
@@ -158,12 +236,16 @@ func (r *rows) kill(n uint32) {
 
 // whole reads row n back into v.
 func (r *rows) whole(v []float32, n uint32) {
-	if o := r.overflow.Load(); o != nil {
-		if kept, ok := (*o)[n]; ok {
-			copy(v, kept)
-			return
-		}
+	if kept, ok := r.clip(n); ok {
+		copy(v, kept)
+		return
 	}
 	codes, fine := r.numbers(n)
 	r.quant.decode(v, codes, fine)
+}
+
+// score returns the product of row n with the vector that weights were made of.
+func (r *rows) score(n uint32, weights []float32) float32 {
+	codes, fine := r.numbers(n)
+	return simd.DotFine(codes, fine, weights)
 }

@@ -1,7 +1,6 @@
 package ann
 
 import (
-	"math/bits"
 	"sync"
 
 	"github.com/clipsearch/clipsearch/internal/simd"
@@ -11,34 +10,32 @@ import (
 // cache.
 const scanBlock = 1024
 
-// scan offers the rows from up to to, but for the dead, to t.
-func (r *rows) scan(q []int8, from, to uint32, t *top) {
+// scan offers the rows from up to to, but for the dead and for docs not admitted,
+// to t. All are admitted if admit is nil.
+func (r *rows) scan(q []int8, admit []uint64, from, to uint32, t *top) {
 	var scores [scanBlock]int32
 	for from < to {
 		end := min(to, from|chunkMask+1, from+scanBlock)
 		n := int(end - from)
 		simd.CoarseRun(scores[:n], r.run(from, n), q)
-		r.offer(scores[:n], from, t)
+		r.offer(scores[:n], admit, from, t)
 		from = end
 	}
 }
 
 // offer offers the rows from on, with these scores.
-func (r *rows) offer(scores []int32, from uint32, t *top) {
-	least := t.least.score()
-	if t.least == 0 {
-		least = noScore
-	}
+func (r *rows) offer(scores []int32, admit []uint64, from uint32, t *top) {
+	least := t.leastScore()
 	for i, s := range scores {
 		if s < least {
 			continue
 		}
-		if n := from + uint32(i); !r.isDead(n) {
-			t.offer(newSpot(s, n))
-			if t.least != 0 {
-				least = t.least.score()
-			}
+		n := from + uint32(i)
+		if r.isDead(n) || admit != nil && !isIn(admit, r.info(n).doc) {
+			continue
 		}
+		t.offer(newSpot(s, n))
+		least = t.leastScore()
 	}
 }
 
@@ -51,11 +48,13 @@ func (r *rows) run(from uint32, n int) []byte {
 // parallelRows is where two threads begin to pay.
 const parallelRows = 1 << 14
 
-// scanAll scans the rows from up to to on a number of threads.
-func (r *rows) scanAll(q []int8, from, to uint32, k, threads int, t *top) {
+// scanAll scans the rows from up to to on a number of threads and leaves the k
+// best in w.top.
+func (r *rows) scanAll(w *walker, admit []uint64, from, to uint32, k, threads int) {
+	t, q := &w.top, w.query.q
 	t.reset(k)
 	if to-from < parallelRows || threads < 2 {
-		r.scan(q, from, to, t)
+		r.scan(q, admit, from, to, t)
 		return
 	}
 	parts := make([]top, threads-1)
@@ -64,41 +63,13 @@ func (r *rows) scanAll(q []int8, from, to uint32, k, threads int, t *top) {
 	for i := range parts {
 		parts[i].reset(k)
 		at := from + uint32(i)*step
-		wg.Go(func() { r.scan(q, at, at+step, &parts[i]) })
+		wg.Go(func() { r.scan(q, admit, at, at+step, &parts[i]) })
 	}
-	r.scan(q, from+uint32(len(parts))*step, to, t)
+	r.scan(q, admit, from+uint32(len(parts))*step, to, t)
 	wg.Wait()
 	for i := range parts {
 		for _, s := range parts[i].list {
 			t.offer(s)
 		}
 	}
-}
-
-// scanSet offers the rows of a set, a bit a row, but for the dead.
-func (r *rows) scanSet(w *walker, q []int8, set []uint64, t *top) {
-	w.ids = w.ids[:0]
-	for i, word := range set {
-		for ; word != 0; word &= word - 1 {
-			n := uint32(i<<6 + bits.TrailingZeros64(word))
-			if !r.isDead(n) {
-				w.ids = append(w.ids, n)
-			}
-			if len(w.ids) == scanBlock {
-				r.scanIDs(w, q, t)
-			}
-		}
-	}
-	r.scanIDs(w, q, t)
-}
-
-func (r *rows) scanIDs(w *walker, q []int8, t *top) {
-	if len(w.ids) == 0 {
-		return
-	}
-	w.score(r, q)
-	for i, id := range w.ids {
-		t.offer(newSpot(w.scores[i], id))
-	}
-	w.ids = w.ids[:0]
 }

@@ -1,57 +1,84 @@
 package ann
 
 import (
+	"encoding/binary"
+	"hash/crc32"
 	"unsafe"
 
 	"github.com/clipsearch/clipsearch/internal/simd"
 )
 
-// place is where whole numbers of rows lie.
+// place is where the whole numbers of rows lie.
 type place interface {
-	// chunk makes or finds those of chunk c.
-	chunk(c, width int, s *slabs) (wholeChunk, error)
-	mapped() bool // they lie in a file
-}
-
-// wholeChunk holds the whole numbers of chunkRows rows.
-type wholeChunk interface {
-	row(i uint32) (codes []byte, fine []uint16)
-	edit(i uint32) (codes []byte, fine []uint16)
-	done(i uint32)  // an edit is complete
-	fetch(i uint32) // row i will be read soon
+	// chunk returns size bytes for chunk c: those that are there already, or zeros.
+	chunk(c, size int, s *slabs) ([]byte, error)
+	summed() bool // rows carry checksums, since what the system hands back may be another
+	file() string // its name, without the directory; none if there is no file
 }
 
 // inMemory keeps them in memory.
 type inMemory struct{}
 
-func (inMemory) mapped() bool { return false }
+func (inMemory) summed() bool { return false }
 
-func (inMemory) chunk(_, width int, s *slabs) (wholeChunk, error) {
-	b, err := s.allocate(3 * chunkRows * width)
-	if err != nil {
-		return nil, err
+func (inMemory) file() string { return "" }
+
+func (inMemory) chunk(_, size int, s *slabs) ([]byte, error) { return s.allocate(size) }
+
+// wholes are the whole numbers of the rows of a chunk: of each the upper parts, the
+// lower parts and, if summed, a checksum.
+type wholes struct {
+	bytes  []byte
+	width  int
+	stride int
+	summed bool
+}
+
+func newWholes(place place, c, width int, s *slabs) (*wholes, error) {
+	w := &wholes{width: width, stride: 3 * width, summed: place.summed()}
+	if w.summed {
+		w.stride += sumSize
 	}
-	return &memoryChunk{bytes: b, width: width}, nil
+	var err error
+	w.bytes, err = place.chunk(c, chunkRows*w.stride, s)
+	return w, err
 }
 
-type memoryChunk struct {
-	bytes []byte
-	width int
+const sumSize = 4
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func (w *wholes) row(i uint32) []byte {
+	at := int(i) * w.stride
+	return w.bytes[at : at+w.stride : at+w.stride]
 }
 
-func (m *memoryChunk) row(i uint32) (codes []byte, fine []uint16) {
-	return splitRow(m.bytes[3*int(i)*m.width:], m.width)
+// numbers returns the parts of row i.
+func (w *wholes) numbers(i uint32) (codes []byte, fine []uint16) {
+	b := w.row(i)
+	return b[:w.width:w.width], unsafe.Slice((*uint16)(unsafe.Pointer(&b[w.width])), w.width)
 }
 
-// splitRow splits a row of 3·width bytes: codes, then fine parts.
-func splitRow(b []byte, width int) (codes []byte, fine []uint16) {
-	return b[:width:width], unsafe.Slice((*uint16)(unsafe.Pointer(&b[width])), width)
+// fetch asks for row i, which will be read soon.
+func (w *wholes) fetch(i uint32) {
+	simd.Prefetch(&w.bytes[int(i)*w.stride], w.stride)
 }
 
-func (m *memoryChunk) edit(i uint32) (codes []byte, fine []uint16) { return m.row(i) }
+// seal notes that row i, with these coarse codes, is complete. The codes are part
+// of the sum, so that a row left from an earlier index in the same place does not
+// pass for this one.
+func (w *wholes) seal(i uint32, coarse []byte) {
+	if b := w.row(i); w.summed {
+		binary.LittleEndian.PutUint32(b[3*w.width:], rowSum(coarse, b[:3*w.width]))
+	}
+}
 
-func (m *memoryChunk) done(uint32) {}
+// sound reports whether row i is as it was sealed.
+func (w *wholes) sound(i uint32, coarse []byte) bool {
+	b := w.row(i)
+	return binary.LittleEndian.Uint32(b[3*w.width:]) == rowSum(coarse, b[:3*w.width])
+}
 
-func (m *memoryChunk) fetch(i uint32) {
-	simd.Prefetch(&m.bytes[3*int(i)*m.width], 3*m.width)
+func rowSum(coarse, whole []byte) uint32 {
+	return crc32.Update(crc32.Checksum(coarse, castagnoli), castagnoli, whole)
 }

@@ -1,0 +1,191 @@
+package ann
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Load puts together what [Index.Save] wrote: get returns a part, doc gives a doc
+// its number for this time. Links that are damaged cost the graph, which is then
+// built anew; rows that are cost all.
+func Load(ctx context.Context, o Options, saved []byte, doc func(Name) uint32, get func(Part) ([]byte, error)) (*Index, error) {
+	m, err := parseManifest(saved, o)
+	if err != nil {
+		return nil, err
+	}
+	x, err := New(o)
+	if err != nil {
+		return nil, err
+	}
+	q := newQuantizer(m.Trained, m.Mean, m.Deviation)
+	place, err := x.oldPlace(m)
+	if err != nil {
+		return nil, err
+	}
+	r := newRows(q, place)
+	r.epoch = m.Epoch
+	if err := r.load(ctx, m, doc, get); err != nil {
+		return nil, err
+	}
+	st := &state{rows: r}
+	if m.Graph != nil && m.Graph.M == x.options.M && m.Graph.Ef == x.options.EfConstruction {
+		if g, err := loadGraph(ctx, m.Graph, r, get); err == nil {
+			st.graph = g
+			st.probe = &probe{found: m.Graph.Found, lean: m.Graph.Lean, deviation: m.Graph.Spread}
+		} else if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+	}
+	x.state.Store(st)
+	return x, nil
+}
+
+// oldPlace is where the whole numbers of m lie.
+func (x *Index) oldPlace(m *manifest) (place, error) {
+	if m.File == "" || x.options.Dir == "" || m.File != filepath.Base(m.File) {
+		return nil, fmt.Errorf("whole numbers are not kept: %w", ErrStale)
+	}
+	return openFile(filepath.Join(x.options.Dir, m.File))
+}
+
+// load fills r with the rows of m. Parts are read in turn and unpacked two at a time.
+func (r *rows) load(ctx context.Context, m *manifest, doc func(Name) uint32, get func(Part) ([]byte, error)) error {
+	for c := 0; c < m.Rows; c += chunkRows {
+		if err := r.grow(c); err != nil {
+			return err
+		}
+	}
+	size := len(Name{}) + 4 + r.quant.width/2
+	for n, vector := range m.Clips {
+		if int(n) >= m.Rows || len(vector) != m.Dim {
+			return errors.New("a vector kept apart fits no row")
+		}
+	}
+	for b := 0; b*blockRows < m.Rows; b++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		from, to := b*blockRows, min(m.Rows, (b+1)*blockRows)
+		part, err := get(Part{Epoch: m.Epoch, N: b})
+		if err == nil && len(part) < (to-from)*size {
+			err = fmt.Errorf("%d bytes, not %d", len(part), (to-from)*size)
+		}
+		if err != nil {
+			return fmt.Errorf("read rows %d to %d: %w", from, to, err)
+		}
+		for n := from; n < to; n++ {
+			r.unpack(uint32(n), part[(n-from)*size:][:size], m, doc)
+		}
+	}
+	return nil
+}
+
+// unpack shows row n, which part holds.
+func (r *rows) unpack(n uint32, part []byte, m *manifest, doc func(Name) uint32) {
+	in := r.info(n)
+	dead := m.Dead[n>>6]&(1<<(n&63)) != 0
+	in.lean = math.Float32frombits(binary.LittleEndian.Uint32(part[len(Name{}):]))
+	copy(r.code(n), part[len(Name{})+4:])
+	if dead {
+		in.doc = noDoc
+		r.n.Store(n + 1)
+		r.kill(n)
+		return
+	}
+	in.doc = doc(Name(part))
+	if v, ok := m.Clips[n]; ok {
+		r.keep(clip{n, v})
+	}
+	r.publish(n)
+}
+
+// noDoc is whose a dead row is that was dead when it was loaded.
+const noDoc = math.MaxUint32
+
+func loadGraph(ctx context.Context, m *graphManifest, r *rows, get func(Part) ([]byte, error)) (*graph, error) {
+	g := newGraph(m.M, m.Ef, m.Seed)
+	if err := g.reserve(int(m.Linked)); err != nil {
+		return nil, err
+	}
+	var eg errgroup.Group
+	eg.SetLimit(2)
+	for i := 0; i*partRows < int(m.Linked); i++ {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		part, err := get(Part{Links: true, Gen: m.Parts[i], N: i})
+		if err != nil {
+			return nil, fmt.Errorf("read links from row %d on: %w", i*partRows, err)
+		}
+		eg.Go(func() error {
+			return g.unpack(part, r, uint32(i*partRows), min(m.Linked, uint32((i+1)*partRows)), m.Linked)
+		})
+	}
+	if err := eg.Wait(); err != nil {
+		return nil, err
+	}
+	g.savedTo = int(m.Linked)
+	g.linked.Store(m.Linked)
+	g.entry.Store(m.Entry)
+	if row, level, ok := g.top(); ok && g.height(row) < level {
+		return nil, errors.New("the graph begins at a level that is not there")
+	}
+	return g, nil
+}
+
+var errShort = errors.New("a part of the graph is cut off, or none")
+
+// unpack reads the links of rows from up to to. Links to rows that came later are
+// left out.
+func (g *graph) unpack(b []byte, r *rows, from, to, linked uint32) error {
+	var ok bool
+	for n := from; n < to; n++ {
+		if b, ok = readLinks(b, g.list(n, 0), linked); !ok || len(b) == 0 || b[0] > maxLevel {
+			return errShort
+		}
+		levels := int(b[0])
+		b = b[1:]
+		if err := g.raise(n, levels); err != nil {
+			return err
+		}
+		for l := 1; l <= levels; l++ {
+			if b, ok = readLinks(b, g.list(n, l), linked); !ok {
+				return errShort
+			}
+		}
+		if len(b) < 4 {
+			return errShort
+		}
+		twin := binary.LittleEndian.Uint32(b)
+		b = b[4:]
+		if twin <= linked {
+			r.info(n).twin.Store(twin)
+		}
+	}
+	return nil
+}
+
+func readLinks(b []byte, list []uint32, linked uint32) (rest []byte, ok bool) {
+	if len(b) == 0 {
+		return nil, false
+	}
+	count := int(b[0])
+	b = b[1:]
+	if count > len(list) || len(b) < 4*count {
+		return nil, false
+	}
+	at := 0
+	for i := range count {
+		if next := binary.LittleEndian.Uint32(b[4*i:]); next > 0 && next <= linked {
+			list[at] = next
+			at++
+		}
+	}
+	return b[4*count:], true
+}

@@ -1,0 +1,88 @@
+package ann
+
+import (
+	"math/bits"
+	"sync/atomic"
+)
+
+// mendRounds is how often a graph is searched for rows that no walk reaches; a link
+// that is laid to one may take the place of the only one to another.
+const mendRounds = 4
+
+// mend lays links to rows that no walk reaches: the heuristic may leave a row
+// without any that leads to it.
+func (g *graph) mend(r *rows) error {
+	if _, _, ok := g.top(); !ok {
+		return nil
+	}
+	l := newLinker(g, r)
+	defer l.w.give()
+	for range mendRounds {
+		lost := g.lost(r)
+		if len(lost) == 0 {
+			return nil
+		}
+		for _, n := range lost {
+			l.foldRow(&l.query, n)
+			l.search(n, 0)
+			if len(l.near) > 0 {
+				g.leadTo(l.near, n)
+			}
+		}
+	}
+	return nil
+}
+
+// leadTo lays a link to row n from the nearest of these rows that has room, or else
+// from the nearest, in place of its last.
+func (g *graph) leadTo(near []candidate, n uint32) {
+	for _, c := range near[:min(len(near), 8)] {
+		list := g.list(c.row, 0)
+		if last := &list[len(list)-1]; atomic.LoadUint32(last) == 0 {
+			for i := range list {
+				if atomic.LoadUint32(&list[i]) == 0 {
+					atomic.StoreUint32(&list[i], n+1)
+					g.touch(c.row)
+					return
+				}
+			}
+		}
+	}
+	list := g.list(near[0].row, 0)
+	atomic.StoreUint32(&list[len(list)-1], n+1)
+	g.touch(near[0].row)
+}
+
+// lost returns the rows in the graph that no walk on level 0 reaches from the top.
+func (g *graph) lost(r *rows) []uint32 {
+	linked := g.linked.Load()
+	seen := make([]uint64, (int(linked)+63)/64)
+	entry, _, _ := g.top()
+	queue := []uint32{entry}
+	seen[entry>>6] |= 1 << (entry & 63)
+	for len(queue) > 0 {
+		n := queue[len(queue)-1]
+		queue = queue[:len(queue)-1]
+		list := g.list(n, 0)
+		for i := range list {
+			next := atomic.LoadUint32(&list[i])
+			if next == 0 {
+				break
+			}
+			if next--; next < linked && seen[next>>6]&(1<<(next&63)) == 0 {
+				seen[next>>6] |= 1 << (next & 63)
+				queue = append(queue, next)
+			}
+		}
+	}
+	var lost []uint32
+	for i, word := range seen {
+		for rest := ^word; rest != 0; rest &= rest - 1 {
+			n := uint32(i<<6 + bits.TrailingZeros64(rest))
+			if n < linked && atomic.LoadUint32(&g.list(n, 0)[0]) != 0 { // else a twin, or dead before it came
+				lost = append(lost, n)
+			}
+		}
+	}
+	return lost
+}

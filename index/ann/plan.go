@@ -1,0 +1,187 @@
+package ann
+
+import (
+	"math"
+
+	"github.com/clipsearch/clipsearch/internal/simd"
+)
+
+// way is how docs are found.
+type way int
+
+const (
+	byScan way = iota // every row is compared
+	bySet             // every row of the docs admitted is
+	byWalk            // the graph is walked
+	byHops            // the graph is walked over the docs admitted alone, in steps of two
+)
+
+const (
+	// scansPerStep is how many rows are scanned while a walk does what one of
+	// ef_search costs it.
+	scansPerStep = 100
+	// smallSet is the most admitted docs that are compared one by one, whatever
+	// part of the index they are.
+	smallSet = 20_000
+	// mostSets of the docs are compared one by one; leastWalks are walked to, the
+	// others on the way being left out afterwards.
+	mostSets, leastWalks = .10, .40
+)
+
+// defaultEf suits vectors that are among those of the index; outsideEf those that
+// are not, as texts are not among pictures: their nearest lie apart from each other.
+const (
+	defaultEf = 96
+	outsideEf = 256
+)
+
+// plan chooses how, and how far, to search (house figures: see the decision record
+// on number formats).
+func (a *ask) plan(w *walker) way {
+	st := a.st
+	live := st.rows.live()
+	share := 1.0
+	if a.Admit != nil {
+		share = min(1, float64(a.Admit.GetCardinality())/float64(max(1, live)))
+	}
+	all := byScan
+	if share < .25 {
+		all = bySet
+	}
+	if a.Exact || st.graph == nil || st.graph.linked.Load() == 0 {
+		a.slack, a.least = exactSlack, exactLeast
+		return all
+	}
+	if a.Ef == 0 {
+		a.Ef = defaultEf
+		if st.probe.outside(w.query.lean) {
+			a.Ef = outsideEf
+		}
+	}
+	a.Ef = max(a.Ef, a.K)
+	a.Ef = int(float64(a.Ef) * float64(st.rows.len()) / float64(max(live, st.rows.len()/8))) // the dead take part
+	unlinked := st.rows.len() - int(st.graph.linked.Load())
+	switch {
+	case a.Admit != nil && (share <= mostSets || share*float64(live) <= smallSet):
+		return bySet
+	case a.Graph:
+	case unlinked+scansPerStep*a.Ef > live, st.probe.poor():
+		a.slack, a.least = exactSlack, exactLeast
+		return all
+	}
+	if share < leastWalks {
+		return byHops
+	}
+	a.Ef = int(math.Ceil(float64(a.Ef) / share))
+	return byWalk
+}
+
+// probe is what was learned about a graph by using it.
+type probe struct {
+	found           float64 // of the nearest of vectors in the index
+	lean, deviation float64 // of the rows
+}
+
+// poorRecall of its own vectors is where a graph is not worth a walk: vectors that
+// have no neighbours to speak of are found by comparing with all.
+const poorRecall = .8
+
+func (p *probe) poor() bool { return p != nil && p.found < poorRecall }
+
+// outside reports whether a vector with this product with the mean of the rows lies
+// outside of their cloud.
+func (p *probe) outside(lean float32) bool {
+	return p != nil && math.Abs(float64(lean)-p.lean) > 4*p.deviation
+}
+
+const (
+	probes   = 48
+	probeFor = 10
+)
+
+// probe learns how well the graph of st finds.
+func (x *Index) probe(st *state) *probe {
+	r := st.rows
+	n := int(st.graph.linked.Load())
+	p := &probe{}
+	var sum, sq float64
+	step := max(1, n/4096)
+	count := 0
+	for i := 0; i < n; i += step {
+		lean := float64(r.info(uint32(i)).lean)
+		sum, sq, count = sum+lean, sq+lean*lean, count+1
+	}
+	p.lean = sum / float64(count)
+	p.deviation = math.Sqrt(max(0, sq/float64(count)-p.lean*p.lean))
+	hits, all := 0, 0
+	for i := range probes {
+		h, m := x.probeRow(st, uint32(i*n/probes))
+		hits, all = hits+h, all+m
+	}
+	p.found = float64(hits) / float64(max(1, all))
+	return p
+}
+
+// probeRow counts how many of the docs nearest to row n the graph finds. The row
+// itself, which a walk is led to, does not count.
+func (x *Index) probeRow(st *state, n uint32) (hits, all int) {
+	w := take(st.rows.quant.width)
+	defer w.give()
+	w.turned = append(w.turned[:0], make([]float32, x.options.Dim)...)
+	st.rows.whole(w.turned, n)
+	st.rows.quant.fold(w.turned, &w.query)
+	st.rows.quant.refine(w.turned, w.weights)
+	a := ask{Search: Search{K: probeFor + 1, Ef: defaultEf, Graph: true}, st: st, x: x, slack: 3, least: 16, deep: 256}
+	walked := a.answer(w)
+	a.Exact, a.deep = true, 256
+	for _, nb := range a.answer(w) {
+		if nb.Doc == st.rows.info(n).doc {
+			continue
+		}
+		all++
+		for _, o := range walked {
+			if o.Doc == nb.Doc {
+				hits++
+			}
+		}
+	}
+	return hits, all
+}
+
+// score scores row n by its whole numbers; ok is false if those do not hold it. A
+// row whose numbers are damaged is scored from where its vector is kept, and
+// where it is not, coarsely.
+func (a *ask) score(w *walker, s spot, clips []clip) (score float32, ok bool) {
+	r, n := a.st.rows, s.row()
+	if len(clips) > 0 {
+		if _, clipped := r.clip(n); clipped {
+			return 0, false
+		}
+	}
+	if r.sound(n) {
+		return r.score(n, w.weights), true
+	}
+	if v := a.x.recall(r, n); v != nil {
+		return dot(v, w.turned), true
+	}
+	return w.query.offset + w.query.scale*float32(s.score()), true
+}
+
+// recall returns the vector of a row, turned, from where it is kept.
+func (x *Index) recall(r *rows, n uint32) []float32 {
+	if x.options.Vectors == nil {
+		return nil
+	}
+	code := make([]byte, r.quant.width/2)
+	for _, v := range x.options.Vectors(r.info(n).doc) {
+		turned := make([]float32, x.options.Dim)
+		x.turn.turn(turned, v)
+		r.quant.encodeCoarse(turned, code)
+		if string(code) == string(r.code(n)) {
+			return turned
+		}
+	}
+	return nil
+}
+
+func dot(a, b []float32) float32 { return simd.Dot(a, b) }
