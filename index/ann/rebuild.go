@@ -88,7 +88,7 @@ func (x *Index) rebuild(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m := &move{from: old, to: newRows(x.relearned(old), p), v: make([]float32, x.options.Dim)}
+	m := &move{x: x, from: old, to: newRows(x.relearned(old), p), v: make([]float32, x.options.Dim)}
 	if err := m.copy(ctx, old.n.Load()); err != nil {
 		return err
 	}
@@ -122,7 +122,8 @@ func (x *Index) regraph(ctx context.Context, r *rows) (*graph, error) {
 	if err := g.catchUp(ctx, r, x.options.Workers); err != nil {
 		return nil, err
 	}
-	return g, g.mend(r)
+	g.mend(r)
+	return g, nil
 }
 
 // relearned returns a quantizer learned from rows that live, spread over all.
@@ -133,7 +134,7 @@ func (x *Index) relearned(r *rows) *quantizer {
 	step := max(1, n/(2*enoughLearned))
 	for i := uint32(0); i < n; i += step {
 		if !r.isDead(i) {
-			r.whole(v, i)
+			x.whole(r, v, i)
 			m.add(v)
 		}
 	}
@@ -147,6 +148,7 @@ func (x *Index) relearned(r *rows) *quantizer {
 
 // move copies the rows that live from one place to another.
 type move struct {
+	x        *Index
 	from, to *rows
 	copied   uint32   // rows of from
 	became   []uint32 // of each row copied: its number there, one more; 0 if it was dead
@@ -164,7 +166,7 @@ func (m *move) copy(ctx context.Context, end uint32) error {
 			m.became = append(m.became, 0)
 			continue
 		}
-		m.from.whole(m.v, n)
+		m.x.whole(m.from, m.v, n)
 		if err := m.to.append(m.from.info(n).doc, m.v); err != nil {
 			return err
 		}
