@@ -24,7 +24,7 @@ func (x *Index) Build(ctx context.Context, n int, vector func(i int) []float32) 
 	if err != nil {
 		return err
 	}
-	if err := x.begin(q); err != nil {
+	if err := x.begin(q, n); err != nil {
 		return err
 	}
 	st := x.state.Load()
