@@ -310,7 +310,7 @@ func (c *check) checkMeta(t tx) {
 
 // checkUnknown looks for keys of no kind.
 func (c *check) checkUnknown(t tx) error {
-	known := []string{recordPrefix, vectorPrefix, captionPrefix, thumbPrefix, pathPrefix, dirtyPrefix, spacePrefix}
+	known := []string{recordPrefix, vectorPrefix, captionPrefix, thumbPrefix, pathPrefix, dirtyPrefix, spacePrefix, codesPrefix, graphPrefix, journalPrefix, manifestPrefix}
 	single := []string{countsKey, metaKey, rebuildKey, intentKey}
 	return t.scan(nil, false, func(key, _ []byte, _ error) error {
 		k := string(key)

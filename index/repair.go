@@ -177,7 +177,25 @@ func (c *check) recount() error {
 func (x *Index) unload() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.mem = newMemory()
+	x.replace(newMemory())
+}
+
+// replace has searches work on something else. The caller holds x.mu.
+func (x *Index) replace(mem *memory) {
+	for _, old := range []*near{x.mem.vectors, x.mem.captionVectors()} {
+		if old != nil {
+			old.stop()
+		}
+	}
+	x.mem = mem
+	x.tender.wake()
+}
+
+func (m *memory) captionVectors() *near {
+	if m.captions == nil {
+		return nil
+	}
+	return m.captions.vectors
 }
 
 // repairRest puts right what is not in the store.

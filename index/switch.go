@@ -270,7 +270,7 @@ func (x *Index) setMetaAnd(m Meta, mem *memory, more func(*writer)) error {
 	defer x.mu.Unlock()
 	x.setMeta(m)
 	if mem != nil {
-		x.mem = mem
+		x.replace(mem)
 	}
 	return nil
 }
@@ -285,7 +285,7 @@ func (x *Index) memoryLike(ctx context.Context, m Meta) (*memory, error) {
 	var err error
 	if old.vectors != nil {
 		number := func(id clipsearch.ID) doc { return x.number(old.pictures, id) }
-		if mem.vectors, err = x.loadVectors(ctx, m, old.pictures, number); err != nil {
+		if mem.vectors, err = x.loadNear(ctx, m, old.pictures, number); err != nil {
 			return nil, err
 		}
 	}
