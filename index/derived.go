@@ -195,7 +195,7 @@ func (x *Index) saveNear(ctx context.Context, meta Meta, p *pictures, n *near, f
 	x.writing.Lock()
 	behind := x.journal.seq - n.saved
 	x.writing.Unlock()
-	if n.Len() < leastSaved || n.Current(n.kept) && (behind == 0 || !force && behind < saveDue(n.Len())) || n.ctx.Err() != nil {
+	if n.Len() < x.tuning.saved || n.Current(n.kept) && (behind == 0 || !force && behind < saveDue(n.Len())) || n.ctx.Err() != nil {
 		return nil
 	}
 	s := &saver{x: x, meta: meta}

@@ -47,6 +47,7 @@ type Index struct {
 	current atomic.Pointer[Meta] // changes with mem, and with the store: under writing and mu
 	trouble atomic.Pointer[string]
 
+	tuning  tuning
 	tender  *tender
 	saving  sync.Mutex // held by who writes codes and graph to the store; taken before writing
 	journal journal    // of what codes and graph lack there; under writing
@@ -78,7 +79,7 @@ func Open(dir string, o Options) (*Index, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &Index{dir: dir, options: o, store: s, mem: newMemory()}
+	x := &Index{dir: dir, options: o, store: s, mem: newMemory(), tuning: usual}
 	x.current.Store(&meta)
 	x.text, x.tender = newText(filepath.Join(dir, "text"), x), newTender(x)
 	err = errors.Join(x.openJournal(), x.settleMeta())

@@ -17,12 +17,17 @@ const (
 	// inMemory vectors and fewer are held in memory whole; of more the numbers
 	// that answers are scored by at last stay in their file.
 	inMemory = 200_000
-	// leastSaved vectors and more have codes and a graph in the store: fewer are
-	// coded again quicker than that is read.
-	leastSaved = 4096
 	// sample is how many vectors codes are learned from.
 	sample = 4096
 )
+
+// tuning says from how many vectors on there is what.
+type tuning struct {
+	graph int // a graph
+	saved int // codes and graph in the store: of fewer they are made again quicker than read
+}
+
+var usual = tuning{graph: 50_000, saved: 4096}
 
 // near finds by package ann.
 type near struct {
@@ -68,7 +73,7 @@ func (x *Index) nearOptions(m Meta, p *pictures) (ann.Options, error) {
 		dir = "" // a medium that is only read
 	}
 	return ann.Options{
-		Dim: m.Dim, Dir: dir, DirFrom: leastSaved, InMemory: inMemory, Workers: workers(),
+		Dim: m.Dim, Dir: dir, DirFrom: x.tuning.saved, GraphFrom: x.tuning.graph, InMemory: inMemory, Workers: workers(),
 		Less:    func(a, b uint32) bool { return p.less(doc(a), doc(b)) },
 		Vectors: func(d uint32) [][]float32 { return x.vectorsKept(m, p.name(doc(d))) },
 	}, nil
