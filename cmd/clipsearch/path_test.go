@@ -4,14 +4,17 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/adrg/xdg"
 
+	"github.com/clipsearch/clipsearch"
+	"github.com/clipsearch/clipsearch/index/stream"
 	onnx "github.com/clipsearch/clipsearch/runtime"
 )
 
@@ -22,31 +25,46 @@ func TestOnePath(t *testing.T) {
 	}
 	index := filepath.Join(t.TempDir(), "index")
 	command(t, "ingest", "../../testdata/photos", "../../embed/testdata/cat.png", "--index", index, "--quiet")
-	lines := strings.Split(strings.TrimSpace(command(t, "export", "-", "--index", index)), "\n")
-	var head struct{ Model, Space string }
-	if err := json.Unmarshal([]byte(lines[0]), &head); err != nil || head.Model == "" || len(head.Space) != 64 {
-		t.Fatalf("the first line of an export is %q: %v", lines[0], err)
+	file := filepath.Join(t.TempDir(), "pictures.tar")
+	command(t, "export", file, "--index", index)
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, line := range lines[1:] {
-		var stored struct {
-			Paths  []string
-			Vector []float64
+	defer f.Close()
+	r, err := stream.NewReader(f, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := 0
+	for {
+		records, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
 		}
-		if err := json.Unmarshal([]byte(line), &stored); err != nil {
+		if err != nil {
 			t.Fatal(err)
 		}
-		var said struct{ Embeddings [][]float64 }
-		if err := json.Unmarshal([]byte(command(t, "embed", "image", stored.Paths[0], "--decode", "exact")), &said); err != nil {
-			t.Fatal(err)
-		}
-		for i, x := range said.Embeddings[0] {
-			if math.Abs(x-stored.Vector[i]) > 1e-5 {
-				t.Errorf("%s: number %d is %v by embed, %v in the index", stored.Paths[0], i, x, stored.Vector[i])
-				break
-			}
+		for _, rec := range records {
+			count++
+			compareWithEmbed(t, rec.Files[0].Path, rec.Vectors[0].Vectors[0])
 		}
 	}
-	if len(lines) != 12 {
-		t.Errorf("an export of 11 pictures has %d lines", len(lines))
+	if count != 11 {
+		t.Errorf("an export of 11 pictures has %d records", count)
+	}
+}
+
+func compareWithEmbed(t *testing.T, path string, stored clipsearch.Vector) {
+	t.Helper()
+	var said struct{ Embeddings [][]float64 }
+	if err := json.Unmarshal([]byte(command(t, "embed", "image", path, "--decode", "exact")), &said); err != nil {
+		t.Fatal(err)
+	}
+	for i, x := range said.Embeddings[0] {
+		if math.Abs(x-float64(stored[i])) > 1e-5 {
+			t.Errorf("%s: number %d is %v by embed, %v in the index", path, i, x, stored[i])
+			break
+		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -21,7 +20,11 @@ func (x *Index) Build(ctx context.Context, n int, vector func(i int) []float32) 
 	if n == 0 || x.Len() > 0 {
 		return errors.New("a build of no vectors, or into an index that has some")
 	}
-	if err := x.begin(x.measure(n, vector)); err != nil {
+	q, err := x.measure(n, vector)
+	if err != nil {
+		return err
+	}
+	if err := x.begin(q, n); err != nil {
 		return err
 	}
 	st := x.state.Load()
@@ -32,21 +35,31 @@ func (x *Index) Build(ctx context.Context, n int, vector func(i int) []float32) 
 }
 
 // measure makes a quantizer for all n vectors.
-func (x *Index) measure(n int, vector func(i int) []float32) *quantizer {
+func (x *Index) measure(n int, vector func(i int) []float32) (*quantizer, error) {
 	parts := make([]*moments, x.options.Workers)
-	var wg sync.WaitGroup
+	var g errgroup.Group
 	for p := range parts {
-		wg.Go(func() {
+		g.Go(func() error {
 			parts[p] = newMoments(x.options.Dim)
-			v := make([]float32, x.options.Dim)
+			turned := make([]float32, x.options.Dim)
 			for i := p * n / len(parts); i < (p+1)*n/len(parts); i++ {
-				x.turn.turn(v, vector(i))
-				parts[p].add(v)
+				v := vector(i)
+				if err := x.admissible(v); err != nil {
+					return fmt.Errorf("vector %d: %w", i, err)
+				}
+				x.turn.turn(turned, v)
+				parts[p].add(turned)
 			}
+			return nil
 		})
 	}
-	wg.Wait()
-	return x.learned(parts)
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	for _, p := range parts[1:] {
+		parts[0].merge(p)
+	}
+	return parts[0].quantizer(), nil
 }
 
 func (x *Index) fill(ctx context.Context, r *rows, n int, vector func(i int) []float32) error {
@@ -91,20 +104,21 @@ func (x *Index) link(ctx context.Context, st *state) error {
 			return nil
 		}
 		g = newGraph(x.options.M, x.options.EfConstruction, x.options.Seed)
+		st = &state{rows: st.rows, graph: g}
+		x.state.Store(st) // what is linked stays, whenever ctx ends
 	}
-	began := g.linked.Load()
 	if err := g.catchUp(ctx, st.rows, x.options.Workers); err != nil {
 		return fmt.Errorf("build graph: %w", err)
 	}
-	if st.probe != nil && g.linked.Load() < began+began/4 {
-		return nil
+	linked := g.linked.Load()
+	if st.probe == nil || linked-g.mended.Load() > linked/mendPart {
+		g.mend(st.rows)
 	}
-	if err := g.mend(st.rows); err != nil {
-		return fmt.Errorf("build graph: %w", err)
+	if st.probe == nil || linked > st.probe.rows+st.probe.rows/4 {
+		next := &state{rows: st.rows, graph: g}
+		next.probe = x.probe(next)
+		x.state.Store(next)
 	}
-	next := &state{rows: st.rows, graph: g}
-	next.probe = x.probe(next)
-	x.state.Store(next)
 	return nil
 }
 

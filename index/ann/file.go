@@ -12,12 +12,17 @@ import (
 
 const filePrefix = "rows-"
 
-// newPlace makes a place for the whole numbers of new rows.
-func (x *Index) newPlace() (place, error) {
-	if x.options.Dir == "" {
+// newPlace makes a place for the whole numbers of new rows, of which there will be n.
+func (x *Index) newPlace(n int) (place, error) {
+	if !x.filed(n) {
 		return inMemory{}, nil
 	}
 	return newFile(filepath.Join(x.options.Dir, filePrefix+strconv.FormatInt(x.files.Add(1), 10)))
+}
+
+// filed reports whether the whole numbers of n rows belong into a file.
+func (x *Index) filed(n int) bool {
+	return filesAreMapped && x.options.Dir != "" && n >= x.options.DirFrom
 }
 
 // lastFile returns the highest number of a file in dir.

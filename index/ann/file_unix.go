@@ -11,6 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+const filesAreMapped = true
+
 // onDisk keeps whole numbers in a file.
 type onDisk struct{ path string }
 

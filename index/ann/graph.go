@@ -20,6 +20,7 @@ type graph struct {
 	seed   uint64
 	entry  atomic.Uint64 // level<<32 | row, plus one: 0 is an empty graph
 	linked atomic.Uint32 // rows below are in the graph, or dead, or twins
+	mended atomic.Uint32 // what linked was when the graph was last mended
 
 	links  [maxChunks][]uint32 // m0 a row: row plus one, 0 ends the list
 	uppers [maxChunks][]uint32 // of each row where its upper links begin in tower, 0: nowhere

@@ -23,8 +23,7 @@ func (a *ask) hop(w *walker) []spot {
 	return a.withUnlinked(w, spots, linked, n)
 }
 
-// mostHops is how many rows are scored at each step: as many as an unfiltered walk
-// would.
+// hops is [graph.walk] over the docs admitted.
 func (a *ask) hops(w *walker, admit []uint64) {
 	r, g := a.st.rows, a.st.graph
 	for next := 0; next < len(w.beam); {
@@ -59,7 +58,7 @@ func (a *ask) admittedAround(w *walker, n uint32, admit []uint64) {
 		if next == 0 {
 			break
 		}
-		if next--; isIn(admit, r.info(next).doc) {
+		if next--; r.admitted(next, admit) {
 			if w.visit(next) {
 				w.ids = append(w.ids, next)
 			}
@@ -72,7 +71,7 @@ func (a *ask) admittedAround(w *walker, n uint32, admit []uint64) {
 		if next == 0 || len(w.ids) >= len(list) {
 			return
 		}
-		if next--; !isIn(admit, r.info(next).doc) && w.visit(next) {
+		if next--; !r.admitted(next, admit) && w.visit(next) {
 			a.over(w, next, admit, len(list))
 		}
 	}
@@ -86,8 +85,23 @@ func (a *ask) over(w *walker, n uint32, admit []uint64, most int) {
 		if next == 0 || len(w.ids) >= most {
 			return
 		}
-		if next--; isIn(admit, a.st.rows.info(next).doc) && w.visit(next) {
+		if next--; a.st.rows.admitted(next, admit) && w.visit(next) {
 			w.ids = append(w.ids, next)
 		}
+	}
+}
+
+// admitted reports whether the doc of row n, or that of one of its twins, is.
+func (r *rows) admitted(n uint32, admit []uint64) bool {
+	for {
+		in := r.info(n)
+		if isIn(admit, in.doc) {
+			return true
+		}
+		next := in.twin.Load()
+		if next == 0 {
+			return false
+		}
+		n = next - 1
 	}
 }

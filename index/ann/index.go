@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/clipsearch/clipsearch/internal/simd"
 )
 
 // Options of an index. Dim is required.
@@ -19,6 +21,7 @@ type Options struct {
 	Workers        int    // that build; GOMAXPROCS if zero
 	GraphFrom      int    // vectors from which on there is a graph; 50,000 if zero
 	Dir            string // for the file of whole numbers; in memory if empty
+	DirFrom        int    // vectors from which on there is a file
 	InMemory       int    // up to so many vectors the file's whole numbers are copied into memory
 
 	// Less orders docs of equal scores; by number if nil.
@@ -71,12 +74,13 @@ func New(o Options) (*Index, error) {
 	if o.Dir != "" {
 		x.files.Store(lastFile(o.Dir))
 	}
-	return x, x.begin(priorQuantizer(o.Dim))
+	return x, x.begin(priorQuantizer(o.Dim), 0)
 }
 
-// begin makes x an empty index whose codes are those of q.
-func (x *Index) begin(q *quantizer) error {
-	p, err := x.newPlace()
+// begin makes x an empty index whose codes are those of q, for n vectors to begin
+// with.
+func (x *Index) begin(q *quantizer, n int) error {
+	p, err := x.newPlace(n)
 	if err == nil {
 		x.state.Store(&state{rows: newRows(q, p)})
 	}
@@ -86,6 +90,8 @@ func (x *Index) begin(q *quantizer) error {
 // Learn has an empty index learn its coarse codes from a fair sample of the vectors
 // that will come. Without it they are learned as vectors come, which is more work.
 func (x *Index) Learn(sample [][]float32) error {
+	x.working.Lock()
+	defer x.working.Unlock()
 	x.writing.Lock()
 	defer x.writing.Unlock()
 	if x.Len() > 0 || len(sample) == 0 {
@@ -93,26 +99,38 @@ func (x *Index) Learn(sample [][]float32) error {
 	}
 	m := newMoments(x.options.Dim)
 	for _, v := range sample {
+		if err := x.admissible(v); err != nil {
+			return fmt.Errorf("learn codes: %w", err)
+		}
 		x.turn.turn(x.turned, v)
 		m.add(x.turned)
 	}
-	return x.begin(m.quantizer())
+	return x.begin(m.quantizer(), m.n)
 }
 
 // Add adds a vector of unit length to those of doc.
 func (x *Index) Add(doc uint32, v []float32) error {
-	if len(v) != x.options.Dim || doc >= maxDocs {
-		return fmt.Errorf("a vector of %d numbers for doc %d, in an index of %d dimensions and at most %d docs", len(v), doc, x.options.Dim, maxDocs)
+	if doc >= maxDocs {
+		return fmt.Errorf("doc %d, of at most %d", doc, maxDocs)
+	}
+	if err := x.admissible(v); err != nil {
+		return fmt.Errorf("doc %d: %w", doc, err)
 	}
 	x.writing.Lock()
 	defer x.writing.Unlock()
 	x.turn.turn(x.turned, v)
-	for _, n := range x.turned {
-		if n-n != 0 { // not a number, or infinite
-			return fmt.Errorf("a vector of doc %d that holds %v", doc, n)
-		}
-	}
 	return x.state.Load().rows.append(doc, x.turned)
+}
+
+// admissible says what is wrong with a vector, if something is.
+func (x *Index) admissible(v []float32) error {
+	if len(v) != x.options.Dim {
+		return fmt.Errorf("a vector of %d numbers, in an index of %d dimensions", len(v), x.options.Dim)
+	}
+	if sq := simd.Dot(v, v); sq-sq != 0 {
+		return errors.New("a vector that holds what is no number, or an infinite one")
+	}
+	return nil
 }
 
 // Remove removes the vectors of doc and reports whether it had any.
@@ -178,14 +196,6 @@ func pages(n, size int) int64 {
 	full, rest := n>>chunkShift, n&chunkMask
 	perChunk := func(rows int) int64 { return int64((rows*size + hugePage - 1) / hugePage * hugePage) }
 	return int64(full)*perChunk(chunkRows) + perChunk(rest)
-}
-
-// learned returns a quantizer made from the vectors of n docs.
-func (x *Index) learned(parts []*moments) *quantizer {
-	for _, p := range parts[1:] {
-		parts[0].merge(p)
-	}
-	return parts[0].quantizer()
 }
 
 // Neighbor is a doc and its cosine.

@@ -51,16 +51,8 @@ func (l *linker) foldRow(f *folded, n uint32) {
 func (l *linker) insert(n uint32) error {
 	g := l.g
 	level := g.level(n)
-	if _, _, ok := g.top(); !ok {
-		g.rising.Lock()
-		defer g.rising.Unlock()
-		if _, _, ok := g.top(); !ok {
-			err := g.raise(n, level)
-			if err == nil {
-				g.setTop(n, level)
-			}
-			return err
-		}
+	if first, err := g.first(n, level); first || err != nil {
+		return err
 	}
 	l.foldRow(&l.query, n)
 	_, highest, _ := g.top()
@@ -88,6 +80,23 @@ func (l *linker) insert(n uint32) error {
 	return nil
 }
 
+// first makes row n the top of an empty graph, and reports whether it did.
+func (g *graph) first(n uint32, level int) (bool, error) {
+	if g.entry.Load() != 0 {
+		return false, nil
+	}
+	g.rising.Lock()
+	defer g.rising.Unlock()
+	if g.entry.Load() != 0 {
+		return false, nil
+	}
+	if err := g.raise(n, level); err != nil {
+		return false, err
+	}
+	g.setTop(n, level)
+	return true, nil
+}
+
 // search finds the candidates of row n on a level, best first.
 func (l *linker) search(n uint32, level int) {
 	w := l.w
@@ -107,14 +116,32 @@ func (l *linker) search(n uint32, level int) {
 
 // same returns the row in the graph that has the vector of row n.
 func (l *linker) same(n uint32) (uint32, bool) {
+	if _, clipped := l.r.clip(n); clipped {
+		return 0, false // its numbers are not all of it
+	}
+	own := l.own(n)
 	codes, fine := l.r.numbers(n)
-	for _, c := range l.upper[0][:min(4, len(l.upper[0]))] {
+	for _, c := range l.upper[0] {
+		if c.score < own {
+			break
+		}
+		if c.score > own || !bytes.Equal(l.r.code(n), l.r.code(c.row)) {
+			continue
+		}
 		codes2, fine2 := l.r.numbers(c.row)
-		if bytes.Equal(codes, codes2) && slices.Equal(fine, fine2) {
+		if _, clipped := l.r.clip(c.row); !clipped && bytes.Equal(codes, codes2) && slices.Equal(fine, fine2) {
 			return c.row, true
 		}
 	}
 	return 0, false
+}
+
+// own returns the score of row n, which is the query, by itself.
+func (l *linker) own(n uint32) float32 {
+	w := l.w
+	w.ids = append(w.ids[:0], n)
+	w.score(l.r, l.query.q)
+	return l.query.offset + l.query.scale*float32(w.scores[0])
 }
 
 // addTwin puts n into the list of row's twins.

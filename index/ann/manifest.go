@@ -107,3 +107,9 @@ func (k Kept) Parts() (list []Part) {
 	}
 	return list
 }
+
+// Current reports whether kept is of what there is now, but for what came and went.
+func (x *Index) Current(kept Kept) bool {
+	st := x.state.Load()
+	return kept.Epoch == st.rows.epoch && (st.graph != nil) == (len(kept.Graph) > 0)
+}

@@ -5,22 +5,26 @@ import (
 	"sync/atomic"
 )
 
-// mendRounds is how often a graph is searched for rows that no walk reaches; a link
-// that is laid to one may take the place of the only one to another.
-const mendRounds = 4
+const (
+	// mendRounds is how often a graph is searched for rows that no walk reaches; a
+	// link that is laid to one may take the place of the only one to another.
+	mendRounds = 8
+	// mendPart of a graph may come before it is searched again.
+	mendPart = 32
+)
 
 // mend lays links to rows that no walk reaches: the heuristic may leave a row
 // without any that leads to it.
-func (g *graph) mend(r *rows) error {
+func (g *graph) mend(r *rows) {
 	if _, _, ok := g.top(); !ok {
-		return nil
+		return
 	}
 	l := newLinker(g, r)
 	defer l.w.give()
 	for range mendRounds {
-		lost := g.lost(r)
+		lost := g.lost()
 		if len(lost) == 0 {
-			return nil
+			break
 		}
 		for _, n := range lost {
 			l.foldRow(&l.query, n)
@@ -30,7 +34,7 @@ func (g *graph) mend(r *rows) error {
 			}
 		}
 	}
-	return nil
+	g.mended.Store(g.linked.Load())
 }
 
 // leadTo lays a link to row n from the nearest of these rows that has room, or else
@@ -54,13 +58,37 @@ func (g *graph) leadTo(near []candidate, n uint32) {
 }
 
 // lost returns the rows in the graph that no walk on level 0 reaches from the top.
-func (g *graph) lost(r *rows) []uint32 {
-	linked := g.linked.Load()
-	seen := make([]uint64, (int(linked)+63)/64)
-	entry, _, _ := g.top()
-	queue := []uint32{entry}
+func (g *graph) lost() (lost []uint32) {
+	seen, linked := g.reached()
+	for i, word := range seen {
+		for rest := ^word; rest != 0; rest &= rest - 1 {
+			n := uint32(i<<6 + bits.TrailingZeros64(rest))
+			if n < linked && g.has(n) {
+				lost = append(lost, n)
+			}
+		}
+	}
+	return lost
+}
+
+// has reports whether row n, below linked, is in the graph itself: neither a twin nor
+// dead before it came.
+func (g *graph) has(n uint32) bool {
+	top, _, ok := g.top()
+	return ok && n == top || atomic.LoadUint32(&g.list(n, 0)[0]) != 0
+}
+
+// reached returns which of the rows below linked a walk on level 0 reaches from the
+// top, a bit each.
+func (g *graph) reached() (seen []uint64, linked uint32) {
+	entry, _, ok := g.top()
+	if !ok {
+		return nil, 0
+	}
+	linked = g.linked.Load()
+	seen = make([]uint64, (int(linked)+63)/64)
 	seen[entry>>6] |= 1 << (entry & 63)
-	for len(queue) > 0 {
+	for queue := []uint32{entry}; len(queue) > 0; {
 		n := queue[len(queue)-1]
 		queue = queue[:len(queue)-1]
 		list := g.list(n, 0)
@@ -75,14 +103,5 @@ func (g *graph) lost(r *rows) []uint32 {
 			}
 		}
 	}
-	var lost []uint32
-	for i, word := range seen {
-		for rest := ^word; rest != 0; rest &= rest - 1 {
-			n := uint32(i<<6 + bits.TrailingZeros64(rest))
-			if n < linked && atomic.LoadUint32(&g.list(n, 0)[0]) != 0 { // else a twin, or dead before it came
-				lost = append(lost, n)
-			}
-		}
-	}
-	return lost
+	return seen, linked
 }

@@ -10,7 +10,8 @@ import (
 type way int
 
 const (
-	byScan way = iota // every row is compared
+	byPlan way = iota // as plan says
+	byScan            // every row is compared
 	bySet             // every row of the docs admitted is
 	byWalk            // the graph is walked
 	byHops            // the graph is walked over the docs admitted alone, in steps of two
@@ -62,6 +63,8 @@ func (a *ask) plan(w *walker) way {
 	a.Ef = int(float64(a.Ef) * float64(st.rows.len()) / float64(max(live, st.rows.len()/8))) // the dead take part
 	unlinked := st.rows.len() - int(st.graph.linked.Load())
 	switch {
+	case a.by != byPlan:
+		return a.by
 	case a.Admit != nil && (share <= mostSets || share*float64(live) <= smallSet):
 		return bySet
 	case a.Graph:
@@ -78,6 +81,7 @@ func (a *ask) plan(w *walker) way {
 
 // probe is what was learned about a graph by using it.
 type probe struct {
+	rows            uint32  // linked at that time
 	found           float64 // of the nearest of vectors in the index
 	lean, deviation float64 // of the rows
 }
@@ -102,8 +106,8 @@ const (
 // probe learns how well the graph of st finds.
 func (x *Index) probe(st *state) *probe {
 	r := st.rows
-	n := int(st.graph.linked.Load())
-	p := &probe{}
+	p := &probe{rows: st.graph.linked.Load()}
+	n := int(p.rows)
 	var sum, sq float64
 	step := max(1, n/4096)
 	count := 0
@@ -165,6 +169,18 @@ func (a *ask) score(w *walker, s spot, clips []clip) (score float32, ok bool) {
 		return dot(v, w.turned), true
 	}
 	return w.query.offset + w.query.scale*float32(s.score()), true
+}
+
+// whole reads row n of r into v: from the codes where its numbers are damaged and its
+// vector is kept nowhere else.
+func (x *Index) whole(r *rows, v []float32, n uint32) {
+	if r.sound(n) {
+		r.whole(v, n)
+	} else if kept := x.recall(r, n); kept != nil {
+		copy(v, kept)
+	} else {
+		r.quant.decodeCoarse(v, r.code(n))
+	}
 }
 
 // recall returns the vector of a row, turned, from where it is kept.

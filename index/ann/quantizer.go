@@ -106,16 +106,6 @@ func (q *quantizer) encodeCoarse(v []float32, coarse []byte) {
 	}
 }
 
-// guess returns what coarse codes stand for.
-func (q *quantizer) guess(coarse []byte) []float32 {
-	v := make([]float32, q.dim)
-	for i := range v {
-		c := coarse[i/align*simd.Align+i%simd.Align] >> (i % align / simd.Align * 4) & 15
-		v[i] = q.mean[i] + q.coarse[i]*(float32(c)-halfLevels)
-	}
-	return v
-}
-
 // decode is the inverse of encode.
 func (q *quantizer) decode(v []float32, codes []byte, fine []uint16) {
 	for i := range v[:q.dim] {
@@ -124,20 +114,30 @@ func (q *quantizer) decode(v []float32, codes []byte, fine []uint16) {
 	}
 }
 
+// decodeCoarse is about the inverse of encodeCoarse.
+func (q *quantizer) decodeCoarse(v []float32, coarse []byte) {
+	for i := range v[:q.dim] {
+		c := coarse[i/align*simd.Align+i%simd.Align] >> (i % align / simd.Align * 4) & 15
+		v[i] = q.mean[i] + q.coarse[i]*(float32(c)-halfLevels)
+	}
+}
+
 // folded is a vector as a query for coarse codes: its product with the vector of a
 // row is about offset + scale·Σ q·code.
 type folded struct {
 	q                   []int8
 	scale, offset, lean float32 // lean is its product with the mean
+	noise               float32 // variance of the products' errors, were codes even
 }
 
 // fold folds a vector.
 func (q *quantizer) fold(v []float32, f *folded) {
-	var most float32
+	var most, sq float32
 	for i, x := range v[:q.dim] {
-		most = max(most, x*q.coarse[i], -x*q.coarse[i])
+		x *= q.coarse[i]
+		most, sq = max(most, x, -x), sq+x*x
 	}
-	f.scale = max(most/simd.Limit, 1e-20)
+	f.noise, f.scale = sq/12, max(most/simd.Limit, 1e-20)
 	var sum int
 	for i, x := range v[:q.dim] {
 		n := int(math.RoundToEven(float64(x * q.coarse[i] / f.scale)))

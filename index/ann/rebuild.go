@@ -70,6 +70,9 @@ func (x *Index) worn(st *state) bool {
 		return true
 	}
 	live := n - dead
+	if x.filed(live) && st.rows.place.file() == "" {
+		return true
+	}
 	if st.graph == nil && n >= x.options.GraphFrom && learned < enoughLearned {
 		return true // the links will depend on the codes
 	}
@@ -88,12 +91,11 @@ func (x *Index) rebuild(ctx context.Context) error {
 		x.rebuilding, x.killed = false, nil
 		x.writing.Unlock()
 	}()
-	p, err := x.newPlace()
+	p, err := x.newPlace(old.live())
 	if err != nil {
 		return err
 	}
-	m := &move{from: old, to: newRows(x.relearned(old), p), v: make([]float32, x.options.Dim)}
-	m.recall = func(n uint32) []float32 { return x.recall(old, n) }
+	m := &move{x: x, from: old, to: newRows(x.relearned(old), p), v: make([]float32, x.options.Dim)}
 	if err := m.copy(ctx, old.n.Load()); err != nil {
 		return err
 	}
@@ -127,7 +129,8 @@ func (x *Index) regraph(ctx context.Context, r *rows) (*graph, error) {
 	if err := g.catchUp(ctx, r, x.options.Workers); err != nil {
 		return nil, err
 	}
-	return g, g.mend(r)
+	g.mend(r)
+	return g, nil
 }
 
 // relearned returns a quantizer learned from rows that live, spread over all.
@@ -138,7 +141,7 @@ func (x *Index) relearned(r *rows) *quantizer {
 	step := max(1, n/(2*enoughLearned))
 	for i := uint32(0); i < n; i += step {
 		if !r.isDead(i) {
-			r.whole(v, i)
+			x.whole(r, v, i)
 			m.add(v)
 		}
 	}
@@ -152,11 +155,11 @@ func (x *Index) relearned(r *rows) *quantizer {
 
 // move copies the rows that live from one place to another.
 type move struct {
+	x        *Index
 	from, to *rows
 	copied   uint32   // rows of from
 	became   []uint32 // of each row copied: its number there, one more; 0 if it was dead
 	v        []float32
-	recall   func(n uint32) []float32
 }
 
 // copy copies the rows below end.
@@ -170,13 +173,7 @@ func (m *move) copy(ctx context.Context, end uint32) error {
 			m.became = append(m.became, 0)
 			continue
 		}
-		if m.from.sound(n) {
-			m.from.whole(m.v, n)
-		} else if v := m.recall(n); v != nil {
-			copy(m.v, v)
-		} else {
-			copy(m.v, m.from.quant.guess(m.from.code(n)))
-		}
+		m.x.whole(m.from, m.v, n)
 		if err := m.to.append(m.from.info(n).doc, m.v); err != nil {
 			return err
 		}

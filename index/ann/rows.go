@@ -84,7 +84,10 @@ func newRows(q *quantizer, place place) *rows {
 
 func (r *rows) len() int { return int(r.n.Load()) }
 
-func (r *rows) live() int { return int(r.n.Load() - r.dead.Load()) }
+func (r *rows) live() int {
+	dead := r.dead.Load() // first: it never exceeds what n is afterwards
+	return int(r.n.Load() - dead)
+}
 
 // grow makes room for row n.
 func (r *rows) grow(n int) error {
@@ -92,12 +95,15 @@ func (r *rows) grow(n int) error {
 	if c >= maxChunks {
 		return fmt.Errorf("an index of more than %d vectors", maxChunks<<chunkShift)
 	}
-	if r.coarse[c] != nil {
+	if r.infos[c] != nil {
 		return nil
 	}
-	coarse, err := r.slabs.allocate(chunkRows * r.quant.width / 2)
-	if err != nil {
-		return err
+	if r.coarse[c] == nil { // else an attempt before this one has made it
+		coarse, err := r.slabs.allocate(chunkRows * r.quant.width / 2)
+		if err != nil {
+			return err
+		}
+		r.coarse[c] = &coarse[0]
 	}
 	w, err := newWholes(r.place, c, r.quant.width, r.slabs)
 	if err != nil {
@@ -105,7 +111,6 @@ func (r *rows) grow(n int) error {
 	}
 	r.wholes[c].Store(w)
 	r.infos[c], r.tombs[c] = new([chunkRows]info), new([chunkRows / 64]atomic.Uint64)
-	r.coarse[c] = &coarse[0]
 	return nil
 }
 

@@ -15,6 +15,8 @@ type Search struct {
 	Graph   bool            // walk the graph even where comparing with every vector is as quick, or safer
 	Threads int             // of a scan; 1 if zero
 	Admit   *roaring.Bitmap // the docs to choose from; nil: all. Not changed meanwhile
+
+	by way // where a test says so
 }
 
 // ask is one search under way.
@@ -25,12 +27,14 @@ type ask struct {
 	slack float32 // deviations of the coarse scores' errors that are waited for
 	least int     // rows scored whole before any is left out
 	deep  int     // rows that a scan brings back
+	twins bool    // rows were found that stand for their twins too
 }
 
-// Search returns the K docs nearest to q, best first. q need not have unit length.
+// Search returns the K docs nearest to q, best first. q need not have unit length; a
+// q of another dimension, or one that holds what is no number, is near to none.
 func (x *Index) Search(q []float32, s Search) []Neighbor {
 	st := x.state.Load()
-	if s.K < 1 || len(q) != x.options.Dim || st.rows.live() == 0 {
+	if s.K < 1 || st.rows.live() == 0 || x.admissible(q) != nil {
 		return nil
 	}
 	s.K = min(s.K, st.rows.len())
@@ -51,6 +55,7 @@ func (a *ask) answer(w *walker) []Neighbor {
 	for {
 		var spots []spot
 		all := false
+		a.twins = how == byWalk || how == byHops
 		switch how {
 		case byWalk:
 			spots = a.walk(w)
@@ -63,6 +68,9 @@ func (a *ask) answer(w *walker) []Neighbor {
 		}
 		if a.rescore(w, spots); len(w.found) >= a.K || all {
 			return slices.Clone(w.found)
+		}
+		if a.Ef *= 4; a.twins && scansPerStep*a.Ef < a.st.rows.live() {
+			continue // many rows are of one doc, or of none that is admitted
 		}
 		how = byScan
 		if a.Admit != nil {
@@ -176,7 +184,7 @@ func (a *ask) rescore(w *walker, spots []spot) {
 	many := r.many.Load()
 	clips := r.clips()
 	w.found = w.found[:0]
-	var wrong spread
+	wrong := spread{least: w.query.noise}
 	for i, s := range spots {
 		if i+ahead < len(spots) {
 			r.fetch(spots[i+ahead].row())
@@ -196,7 +204,7 @@ func (a *ask) rescore(w *walker, spots []spot) {
 				w.found = a.x.better(w.found, Neighbor{in.doc, score}, a.K, many || a.st.graph != nil)
 			}
 			next := in.twin.Load()
-			if next == 0 || len(w.found) == a.K && w.found[a.K-1].Score >= score {
+			if next == 0 || !a.twins || len(w.found) == a.K && w.found[a.K-1].Score >= score {
 				break
 			}
 			n = next - 1
@@ -214,6 +222,7 @@ func (a *ask) rescore(w *walker, spots []spot) {
 type spread struct {
 	n       int
 	sum, sq float32
+	least   float32 // of their variance: some rows that are alike show too little
 }
 
 func (e *spread) add(x float32) { e.n, e.sum, e.sq = e.n+1, e.sum+x, e.sq+x*x }
@@ -221,5 +230,5 @@ func (e *spread) add(x float32) { e.n, e.sum, e.sq = e.n+1, e.sum+x, e.sq+x*x }
 // most is what hardly any error exceeds: their mean and so many deviations.
 func (e *spread) most(deviations float32) float32 {
 	mean := e.sum / float32(e.n)
-	return mean + deviations*float32(math.Sqrt(float64(max(0, e.sq/float32(e.n)-mean*mean))))
+	return mean + deviations*float32(math.Sqrt(float64(max(e.least, e.sq/float32(e.n)-mean*mean))))
 }

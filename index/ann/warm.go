@@ -23,16 +23,14 @@ func (x *Index) warm(r *rows, c int) error {
 	if err != nil {
 		return err
 	}
+	v := make([]float32, x.options.Dim)
 	for i := range uint32(chunkRows) {
 		n := uint32(c)<<chunkShift + i
 		if from.sound(i, r.code(n)) {
 			copy(to.row(i), from.row(i))
 			continue
 		}
-		v := x.recall(r, n)
-		if v == nil {
-			v = r.quant.guess(r.code(n))
-		}
+		x.whole(r, v, n)
 		codes, fine := to.numbers(i)
 		r.quant.encodeWhole(v, codes, fine)
 	}
