@@ -97,9 +97,9 @@ func (p *plan) stillHas(spaces map[clipsearch.Space]int) error {
 }
 
 // validRecord returns an error wrapping [clipsearch.ErrInvalid] unless r is a whole
-// picture whose vectors are of the spaces in dims.
+// picture whose vectors are of the spaces in dims. It may have none: those that it
+// had were of a space that was dropped, and others are owed.
 func validRecord(r clipsearch.Record, dims map[clipsearch.Space]int) error {
-	vectors := 0
 	for i, s := range r.Vectors {
 		dim, known := dims[s.Space]
 		twice := slices.ContainsFunc(r.Vectors[:i], func(o clipsearch.SpaceVectors) bool { return o.Space == s.Space })
@@ -119,10 +119,9 @@ func validRecord(r clipsearch.Record, dims map[clipsearch.Space]int) error {
 				return fmt.Errorf("picture %s: a vector of %v: %w", r.ID, err, clipsearch.ErrInvalid)
 			}
 		}
-		vectors += len(s.Vectors)
 	}
-	if r.ID == (clipsearch.ID{}) || vectors == 0 || len(r.Thumb) == 0 || len(r.Thumb) > maxThumb {
-		return fmt.Errorf("picture %s has %d vectors and a thumbnail of %d bytes: %w", r.ID, vectors, len(r.Thumb), clipsearch.ErrInvalid)
+	if r.ID == (clipsearch.ID{}) || len(r.Thumb) == 0 || len(r.Thumb) > maxThumb {
+		return fmt.Errorf("picture %s has a thumbnail of %d bytes: %w", r.ID, len(r.Thumb), clipsearch.ErrInvalid)
 	}
 	return nil
 }
@@ -144,7 +143,7 @@ func (p *plan) merge(r clipsearch.Record, done *clipsearch.Imported) error {
 	if err != nil {
 		return err
 	}
-	fresh := c.old == nil && len(c.rec.Stored) == 0
+	fresh := c.old == nil && !planned
 	files, err := p.unknown(r.Files)
 	if err != nil {
 		return err

@@ -315,7 +315,19 @@ func FuzzRecord(f *testing.F) {
 		}
 		_, _, _ = decodePath(b)
 		var c counts
-		_ = decode(b, &c)
+		if decode(b, &c) == nil {
+			c.of(testSpace)
+		}
+		var w intent
+		if decode(b, &w) == nil {
+			w.next()
+		}
+		var s spaceEntry
+		_ = decode(b, &s)
+		var m Meta
+		if decode(b, &m) == nil {
+			m.WordLanguage()
+		}
 	})
 }
 

@@ -49,7 +49,11 @@ func sealStore(dir string) {
 // without harm.
 func unsealStore(dir string) (healed []string, err error) {
 	s, _ := readSeal(dir + ".seal")
-	for name, want := range s.Files {
+	for _, name := range storeKept {
+		want, ok := s.Files[name]
+		if !ok {
+			continue
+		}
 		path := filepath.Join(dir, name)
 		if b, err := os.ReadFile(path); err == nil && string(b) == string(want.Content) {
 			continue

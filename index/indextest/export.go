@@ -153,7 +153,6 @@ func (s *suite) refusesImports() {
 		"no id":                 func(r *clipsearch.Record) { r.ID = clipsearch.ID{} },
 		"no thumbnail":          func(r *clipsearch.Record) { r.Thumb = nil },
 		"a huge thumbnail":      func(r *clipsearch.Record) { r.Thumb = make([]byte, 1<<20+1) },
-		"no vector":             func(r *clipsearch.Record) { r.Vectors = nil },
 		"an unknown space":      func(r *clipsearch.Record) { r.Vectors[0].Space = clipsearch.Space{9} },
 		"a space twice":         func(r *clipsearch.Record) { r.Vectors = append(r.Vectors, r.Vectors[0]) },
 		"too short a vector":    func(r *clipsearch.Record) { r.Vectors[0].Vectors[0] = Vector(1)[1:] },

@@ -61,7 +61,11 @@ func testRecord(n int) clipsearch.Record {
 	rec := clipsearch.Record{Image: m, Thumb: bytes.Repeat([]byte{byte(n)}, 1+n%700)}
 	rec.Vectors = []clipsearch.SpaceVectors{{Space: spaceA, Vectors: vectorsOf(r, 1+n%3, 4), Captions: vectorsOf(r, len(m.Captions), 4)}}
 	if n%2 == 0 {
-		rec.Vectors = append(rec.Vectors, clipsearch.SpaceVectors{Space: spaceB, Vectors: vectorsOf(r, 1, 2)})
+		thumb := n%4 == 0 && n >= keptPictures // the kept stream has none
+		rec.Vectors = append(rec.Vectors, clipsearch.SpaceVectors{Space: spaceB, Vectors: vectorsOf(r, 1, 2), Thumb: thumb})
+	}
+	if n%7 == 0 && n >= keptPictures { // its space was dropped
+		rec.Vectors = nil
 	}
 	return rec
 }
