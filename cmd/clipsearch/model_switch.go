@@ -62,8 +62,10 @@ func (o switchOptions) valid(args []string) error {
 		return nil
 	case len(args) == 0:
 		return mistake("NAME or DIR of a model is missing: `clipsearch model list` tells which there are")
+	case len(args) > 1:
+		return mistake("%d arguments, not one NAME or DIR: see `clipsearch model switch --help`", len(args))
 	}
-	return exactArgs(1, "one NAME or DIR")(nil, args)
+	return nil
 }
 
 // switching is one run of the command.

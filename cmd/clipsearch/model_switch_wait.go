@@ -92,5 +92,6 @@ func (s *switching) background() (pid int, err error) {
 	if err := cmd.Start(); err != nil {
 		return 0, fmt.Errorf("go on in the background: %w: run this with --wait", err)
 	}
-	return cmd.Process.Pid, cmd.Process.Release()
+	pid = cmd.Process.Pid
+	return pid, cmd.Process.Release()
 }
