@@ -38,6 +38,16 @@ func (a *app) serve(ctx context.Context, lib *collection, o serveOptions) error 
 		scheme = "https"
 	}
 	fmt.Fprintf(a.stdout, "Search at %s://%s/ (Ctrl-C ends it)\n", scheme, l.Addr())
+	ctx, cancel := context.WithCancel(ctx)
+	held := make(chan struct{})
+	go func() {
+		defer close(held)
+		lib.hold(ctx)
+	}()
+	defer func() {
+		cancel()
+		<-held
+	}()
 	return s.Serve(ctx, l)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/clipsearch/clipsearch"
 	"github.com/clipsearch/clipsearch/owner"
@@ -72,6 +73,21 @@ func (c *collection) search(ctx context.Context, q query.Query, file []byte, nam
 		return err
 	})
 	return answer, err
+}
+
+// hold sees to it that the index has an owner until ctx ends: one that an ingest has
+// left would have none until somebody asks it something, and its work would lie still.
+func (c *collection) hold(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			_, _ = c.Answering(ctx) // whoever asks for more is told why it cannot be
+		}
+	}
 }
 
 // engine answers queries over c.

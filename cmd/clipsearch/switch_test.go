@@ -322,7 +322,7 @@ func TestSwitchKilled(t *testing.T) {
 		}
 		deadline := time.Now().Add(time.Minute)
 		for spacesOf(t, index)["onnx-mask"].Images <= done && time.Now().Before(deadline) {
-			time.Sleep(5 * time.Millisecond)
+			time.Sleep(20 * time.Millisecond)
 		}
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
