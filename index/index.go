@@ -28,6 +28,10 @@ type Options struct {
 	// index keeps no copy.
 	SaveModel func(dir string) error
 
+	// Keeps reports whether there are files to keep of the model of a space: vectors may
+	// have been made elsewhere. Nil: there are.
+	Keeps func(clipsearch.SpaceModel) bool
+
 	// CheckModel returns what is wrong with such a directory. Nil: nothing is.
 	CheckModel func(dir string) []string
 
