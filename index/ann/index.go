@@ -186,6 +186,13 @@ func (x *Index) Bytes() (anonymous, mapped int64) {
 	return anonymous, mapped
 }
 
+// ScanBytes returns how many bytes of codes a query is compared with when it is
+// compared with every vector.
+func (x *Index) ScanBytes() int64 {
+	r := x.state.Load().rows
+	return int64(r.len()) * int64(r.quant.width/2)
+}
+
 func chunks(n int) int { return (n + chunkMask) >> chunkShift }
 
 // hugePage is what memory for rows is handed out in.
