@@ -116,7 +116,7 @@ func TestMatchWhileDeleting(t *testing.T) {
 				done <- err
 				return
 			}
-			m := benchImage(1) // no dog
+			m := benchImage(11) // no dog
 			m.ID = testID(1000 + i)
 			if err := x.Put(context.Background(), []clipsearch.Entry{{Image: m, Space: testSpace, Vectors: []clipsearch.Vector{unit(testDim, uint64(i))}, Thumb: []byte{1}}}); err != nil {
 				done <- err

@@ -170,47 +170,65 @@ func (x *Index) withVectors(ctx context.Context, f clipsearch.Filter, fn func(*m
 }
 
 // load reads the vectors of the space that answers, and the records if a filter
-// needs them.
+// needs them. What is in memory answers meanwhile; writers wait.
 func (x *Index) load(ctx context.Context, records bool) error {
 	x.writing.Lock()
 	defer x.writing.Unlock()
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.mem.vectors == nil {
-		vectors, err := x.loadNear(ctx, x.meta(), x.mem.pictures, x.mem.doc)
+	x.mu.RLock()
+	m := x.mem // nobody changes it but writers
+	x.mu.RUnlock()
+	number := func(id clipsearch.ID) doc { return x.number(m.pictures, id) }
+	if m.vectors == nil {
+		vectors, err := x.loadNear(ctx, x.meta(), m.pictures, number)
 		if err != nil {
 			return fmt.Errorf("load vectors: %w", err)
 		}
-		x.mem.vectors = vectors
+		x.mu.Lock()
+		m.vectors = vectors
+		x.mu.Unlock()
 		x.tender.wake()
 	}
-	if records && x.mem.columns == nil {
-		if err := x.loadColumns(ctx, x.mem.pictures); err != nil {
+	if records && m.columns == nil {
+		columns, err := x.loadColumns(ctx, number)
+		if err != nil {
 			return fmt.Errorf("load records: %w", err)
 		}
+		x.mu.Lock()
+		m.columns = columns
+		x.mu.Unlock()
 	}
 	return nil
 }
 
+// number is p's doc of id, for whoever does not hold x.mu.
+func (x *Index) number(p *pictures, id clipsearch.ID) doc {
+	x.mu.RLock()
+	d, ok := p.docs[id]
+	x.mu.RUnlock()
+	if ok {
+		return d
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return p.doc(id)
+}
+
 // loadColumns reads the records of all pictures, also of those without vectors of
 // the space that answers. It leaves out what is damaged: no filter admits it.
-func (x *Index) loadColumns(ctx context.Context, p *pictures) error {
+func (x *Index) loadColumns(ctx context.Context, number func(clipsearch.ID) doc) (*columns, error) {
 	columns := &columns{}
 	err := x.view(ctx, func(t tx) error {
 		return t.scan([]byte(recordPrefix), true, func(key, value []byte, err error) error {
 			id, ok := parseIDKey(key)
 			if err == nil && ok {
 				if r, err := decodeRecord(value); err == nil {
-					columns.set(p.doc(id), r.image(id))
+					columns.set(number(id), r.image(id))
 				}
 			}
 			return ctx.Err()
 		})
 	})
-	if err == nil {
-		p.columns = columns
-	}
-	return err
+	return columns, err
 }
 
 // Nearest returns the k pictures nearest to v among those that f admits, exactly,

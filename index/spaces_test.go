@@ -2,6 +2,11 @@ package index
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/clipsearch/clipsearch"
@@ -117,4 +122,74 @@ func TestImportOwes(t *testing.T) {
 			t.Errorf("picture %s has other vectors than those that came, or says so: %v", r.ID, v.Thumb)
 		}
 	}
+}
+
+// Searches go on while the index changes from space to space, and pictures come and
+// go: an answer is of the space that was named, and whole, or it is an error.
+func TestChangeWhileSearching(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	x := newIndex(t)
+	const n = 40
+	for i := range n {
+		put(t, x, testEntry(i))
+	}
+	if err := x.SwitchTo(ctx, nextSpace); err != nil {
+		t.Fatal(err)
+	}
+	reencodeAll(t, x, n)
+	street := clipsearch.Filter{{Field: "tag", Op: "has", Text: "street"}, {Field: "caption", Op: "has", Text: "grass"}}
+	dims := map[clipsearch.Space]int{testSpace: testDim, nextSpace.Digest: nextSpace.Dim}
+	var searches, others atomic.Int64
+	var all sync.WaitGroup
+	for worker := range 2 {
+		all.Go(func() {
+			r := rand.New(rand.NewPCG(uint64(worker), 1))
+			for ctx.Err() == nil {
+				s, err := x.Spaces(ctx)
+				if err != nil {
+					continue
+				}
+				i := r.IntN(n)
+				pinned := clipsearch.InSpace(ctx, s.Answering.Digest)
+				hits, err := x.Nearest(pinned, unit(dims[s.Answering.Digest], uint64(i)), n, street)
+				switch {
+				case errors.Is(err, clipsearch.ErrSpace):
+					others.Add(1)
+				case ctx.Err() != nil:
+				case err != nil || len(hits) < n || hits[0].ID != testID(i) || hits[0].Score < 0.999:
+					t.Errorf("Nearest in space %.4s = %d hits, %v", s.Answering.Digest, len(hits), err)
+					return
+				default:
+					searches.Add(1)
+				}
+				if hits, err := x.Match(ctx, fmt.Sprintf("number%d", i), 5, street); ctx.Err() == nil && (err != nil || len(hits) == 0 || hits[0].ID != testID(i)) {
+					t.Errorf("Match = %v, %v", hits, err)
+					return
+				}
+			}
+		})
+	}
+	for i := range 30 {
+		change := func() error { _, err := x.Change(ctx); return err }
+		if i > 0 {
+			change = func() error { return x.Rollback(ctx) }
+		}
+		if err := change(); err != nil {
+			t.Fatal(err)
+		}
+		if err := x.Delete(ctx, []clipsearch.ID{testID(n + i)}); err != nil {
+			t.Fatal(err)
+		}
+		e := testEntry(n + i + 1) // that the filter does not admit
+		e.Space, e.Tags, e.Captions, e.CaptionVectors = x.meta().Space, nil, nil, nil
+		e.Vectors[0] = unit(x.meta().Dim, uint64(n+i))
+		put(t, x, e)
+	}
+	cancel()
+	all.Wait()
+	if searches.Load() == 0 {
+		t.Error("no search has met the space that it named")
+	}
+	t.Logf("%d searches, %d in a space that had gone", searches.Load(), others.Load())
 }

@@ -299,16 +299,3 @@ func (x *Index) memoryLike(ctx context.Context, m Meta) (*memory, error) {
 	}
 	return mem, err
 }
-
-// number is p's doc, for whoever does not hold x.mu.
-func (x *Index) number(p *pictures, id clipsearch.ID) doc {
-	x.mu.RLock()
-	d, ok := p.docs[id]
-	x.mu.RUnlock()
-	if ok {
-		return d
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return p.doc(id)
-}
