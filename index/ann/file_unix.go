@@ -5,6 +5,7 @@ package ann
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,6 +23,8 @@ func newFile(path string) (place, error) {
 }
 
 func (onDisk) summed() bool { return true }
+
+func (d onDisk) name() string { return filepath.Base(d.path) }
 
 // chunk maps chunk c, whose blocks it takes from the disk first: a page of a map
 // without one would kill the process when it is written.

@@ -13,12 +13,15 @@ type place interface {
 	// chunk returns size bytes for chunk c: those that are there already, or zeros.
 	chunk(c, size int, s *slabs) ([]byte, error)
 	summed() bool // rows carry checksums, since what the system hands back may be another
+	name() string // of its file, if it has one
 }
 
 // inMemory keeps them in memory.
 type inMemory struct{}
 
 func (inMemory) summed() bool { return false }
+
+func (inMemory) name() string { return "" }
 
 func (inMemory) chunk(_, size int, s *slabs) ([]byte, error) { return s.allocate(size) }
 
