@@ -195,13 +195,18 @@ func (x *Index) ScanBytes() int64 {
 
 func chunks(n int) int { return (n + chunkMask) >> chunkShift }
 
-// hugePage is what memory for rows is handed out in.
-const hugePage = 2 << 20
+// page and hugePage are what memory for rows is handed out in: the latter to chunks
+// that hold one.
+const page, hugePage = 4 << 10, 2 << 20
 
 // pages is what n rows of size bytes take.
 func pages(n, size int) int64 {
 	full, rest := n>>chunkShift, n&chunkMask
-	perChunk := func(rows int) int64 { return int64((rows*size + hugePage - 1) / hugePage * hugePage) }
+	unit := page
+	if chunkRows*size >= hugePage {
+		unit = hugePage
+	}
+	perChunk := func(rows int) int64 { return int64((rows*size + unit - 1) / unit * unit) }
 	return int64(full)*perChunk(chunkRows) + perChunk(rest)
 }
 
