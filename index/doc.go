@@ -7,6 +7,7 @@
 //	clipsearch.backup.json  the same once more
 //	store/                  Badger: the truth
 //	text/                   Bleve: derived from the store, rebuilt where it is missing
+//	vectors/<space>/rows-N  numbers of the vectors, derived, for the last look at the best; see package ann
 //	text.next/, text.old/   while the language changes: what takes its place, and what it was
 //	models/<space>/         a copy of the files of each model that made vectors
 //	store.seal, text.seal   there while the index is closed: what its files were like
@@ -24,6 +25,10 @@
 //	M                       Meta a third time; where the files say otherwise they follow it
 //	W                       the space that the index is being changed to, and whether pictures lack vectors
 //	R                       the text index is being rebuilt
+//	S/<space>               the manifest of the codes and the graph of a space: what they consist of
+//	C/<space>/<epoch>/<n>   part n of the codes; an epoch ends when all are written anew
+//	G/<space>/<gen>/<n>     part n of the graph, of the generation that the manifest names
+//	g/<space>/<seq>         the pictures whose vectors changed in a transaction that the manifest does not know
 //
 // A space is 32 bytes, an id 16, a hash of a path the first 16 bytes of its
 // SHA-256. Every value ends in the CRC-32C of its key and itself, so neither a
@@ -39,10 +44,20 @@
 // lock as what the index says it answers with, and a query that names another
 // space ([clipsearch.InSpace]) is told so: no answer is of two spaces.
 //
+// # Codes and graph
+//
+// Searches go by what package ann derives of the vectors of the space that answers.
+// A tender works behind them: it links new vectors, learns codes again, and writes
+// what changed into parts, under generations of their own, and the manifest last.
+// Who opens the index reads the parts and goes through the journal; where a part is
+// missing or damaged, all is made again from the vectors, and until there is a
+// graph, every vector is compared.
+//
 // # Laws
 //
-//   - The store alone is the truth. p/, n, x/ and text/ follow from m/ and are made
-//     again by Check; vectors and thumbnails follow from the pictures alone.
+//   - The store alone is the truth. p/, n, x/ and text/ follow from m/, and C/, G/ and
+//     vectors/ from v/; Check makes them again. Vectors and thumbnails follow from
+//     the pictures alone.
 //   - A batch is one transaction, written through to the disk before Put returns.
 //     One that is too large for a transaction (1 MB of keys, records and vectors on
 //     a small disk, 2 MB on others, or 4 MB of thumbnails) is several, each of whole
