@@ -1,10 +1,13 @@
 package index
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/clipsearch/clipsearch"
+	"github.com/clipsearch/clipsearch/index/ann"
 )
 
 // captions are the distinct texts that have vectors.
@@ -13,15 +16,16 @@ type captions struct {
 	docs    map[string]doc
 	uses    []int // of each text: how many pictures have it
 	free    []doc
-	vectors flat
+	vectors *near
 }
 
-func (c *captions) add(text string, v clipsearch.Vector) {
+// doc returns the number of a text, and whether it is new.
+func (c *captions) doc(text string) (d doc, fresh bool) {
 	if d, ok := c.docs[text]; ok {
 		c.uses[d]++
-		return
+		return d, false
 	}
-	d := doc(len(c.texts))
+	d = doc(len(c.texts))
 	if n := len(c.free); n > 0 {
 		d, c.free = c.free[n-1], c.free[:n-1]
 		c.texts[d], c.uses[d] = text, 1
@@ -29,7 +33,7 @@ func (c *captions) add(text string, v clipsearch.Vector) {
 		c.texts, c.uses = append(c.texts, text), append(c.uses, 1)
 	}
 	c.docs[text] = d
-	c.vectors.Add(d, v)
+	return d, true
 }
 
 func (c *captions) drop(text string) {
@@ -47,10 +51,10 @@ func (c *captions) drop(text string) {
 }
 
 // rememberCaptions keeps the texts in memory up to date. The caller holds x.mu.
-func (x *Index) rememberCaptions(ch *change) {
+func (x *Index) rememberCaptions(ch *change) error {
 	c := x.mem.captions
 	if c == nil {
-		return
+		return nil
 	}
 	space := x.meta().Space
 	had := ch.old != nil && ch.old.of(space).Captions > 0
@@ -61,11 +65,16 @@ func (x *Index) rememberCaptions(ch *change) {
 		}
 	}
 	if ch.gone() {
-		return
+		return nil
 	}
 	for n, v := range ch.captions {
-		c.add(string(ch.rec.Captions[n]), v)
+		if d, fresh := c.doc(string(ch.rec.Captions[n])); fresh {
+			if err := c.vectors.Add(d, v); err != nil {
+				return err
+			}
+		}
 	}
+	return nil
 }
 
 // NearestCaptions returns the k captions in the index that are nearest to v, best
@@ -93,6 +102,9 @@ func (x *Index) NearestCaptions(ctx context.Context, v clipsearch.Vector, k int)
 	for _, nb := range c.vectors.Search(v, k, nil) {
 		hits = append(hits, clipsearch.TextHit{Text: c.texts[nb.doc], Score: nb.score})
 	}
+	slices.SortFunc(hits, func(a, b clipsearch.TextHit) int { // numbers say nothing about texts that are as near
+		return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(a.Text, b.Text))
+	})
 	return hits, nil
 }
 
@@ -106,15 +118,20 @@ func (x *Index) loadCaptions(ctx context.Context) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.mem.captions = c
+	x.tender.wake()
 	return nil
 }
 
 // readCaptions reads the captions' vectors of the space that m names.
 func (x *Index) readCaptions(ctx context.Context, m Meta) (*captions, error) {
-	c := &captions{docs: map[string]doc{}}
-	c.vectors.Less = func(a, b doc) bool { return c.texts[a] < c.texts[b] }
+	a, err := ann.New(ann.Options{Dim: m.Dim, Workers: workers()})
+	if err != nil {
+		return nil, err
+	}
+	c := &captions{docs: map[string]doc{}, vectors: newNear(a)}
+	l := loader{to: a}
 	v := make(clipsearch.Vector, m.Dim)
-	err := x.view(ctx, func(t tx) error {
+	err = x.view(ctx, func(t tx) error {
 		var of clipsearch.ID
 		var rec record
 		return t.scan(spaceKey(captionPrefix, m.Space), true, func(key, value []byte, err error) error {
@@ -129,10 +146,17 @@ func (x *Index) readCaptions(ctx context.Context, m Meta) (*captions, error) {
 				}
 			}
 			if n < len(rec.Captions) {
-				c.add(string(rec.Captions[n]), v)
+				if d, fresh := c.doc(string(rec.Captions[n])); fresh {
+					if err := l.add(d, v); err != nil {
+						return err
+					}
+				}
 			}
 			return ctx.Err()
 		})
 	})
+	if err == nil {
+		err = l.flush()
+	}
 	return c, err
 }

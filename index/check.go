@@ -25,6 +25,8 @@ type check struct {
 	strange  []string // copies of models to be removed
 	remodel  bool     // the copy of the model is to be made again
 	retext   bool     // the text index is to be built again
+
+	broken map[clipsearch.Space]bool // whose codes are told to be wrong already
 }
 
 // picture is what a check knows of one picture.
@@ -41,7 +43,7 @@ type picture struct {
 // to nothing is removed, and a picture that has lost its record, a vector or its
 // thumbnail is taken out, so that the next ingest brings it back.
 func (x *Index) Check(ctx context.Context, repair bool) ([]clipsearch.Problem, error) {
-	c := &check{x: x, pictures: map[clipsearch.ID]*picture{}, spaces: map[clipsearch.Space]spaceEntry{}}
+	c := &check{x: x, pictures: map[clipsearch.ID]*picture{}, spaces: map[clipsearch.Space]spaceEntry{}, broken: map[clipsearch.Space]bool{}}
 	c.checkFiles()
 	if err := x.store.verify(); errors.Is(err, errClosed) {
 		return nil, err
@@ -116,6 +118,9 @@ func (c *check) checkStore(ctx context.Context) error {
 			}
 		}
 		c.checkMeta(t)
+		if err := c.checkParts(t); err != nil {
+			return err
+		}
 		return c.checkUnknown(t)
 	})
 	if err != nil {
@@ -123,7 +128,7 @@ func (c *check) checkStore(ctx context.Context) error {
 	}
 	c.checkPictures()
 	c.checkCounts()
-	return nil
+	return c.checkNear(ctx)
 }
 
 func (c *check) checkRecord(key, value []byte, err error) {
@@ -310,7 +315,7 @@ func (c *check) checkMeta(t tx) {
 
 // checkUnknown looks for keys of no kind.
 func (c *check) checkUnknown(t tx) error {
-	known := []string{recordPrefix, vectorPrefix, captionPrefix, thumbPrefix, pathPrefix, dirtyPrefix, spacePrefix}
+	known := []string{recordPrefix, vectorPrefix, captionPrefix, thumbPrefix, pathPrefix, dirtyPrefix, spacePrefix, codesPrefix, graphPrefix, journalPrefix, manifestPrefix}
 	single := []string{countsKey, metaKey, rebuildKey, intentKey}
 	return t.scan(nil, false, func(key, _ []byte, _ error) error {
 		k := string(key)

@@ -131,7 +131,7 @@ func (c *check) checkModel(space clipsearch.Space, e spaceEntry) {
 	}
 	dir := ModelDir(c.x.dir, space)
 	if _, err := os.Stat(dir); err != nil {
-		if o.SaveModel != nil { // an index without SaveModel keeps no copy
+		if o.keeps(space, e) {
 			c.wrong("models", what+" is missing"+hint, fix)
 		}
 		return

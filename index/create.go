@@ -36,10 +36,21 @@ func create(dir string, o Options) (Meta, error) {
 		return m, fmt.Errorf("make index: %w", err)
 	}
 	removeHalfCopies(dir, 0)
-	if err := saveModel(dir, m.Space, o); err != nil {
+	if o.keeps(m.Space, spaceEntry{m.Model, m.Dim}) {
+		err = saveModel(dir, m.Space, o)
+	}
+	if err != nil {
 		return m, withSpace(fmt.Errorf("make index %s: %w", dir, err), dir)
 	}
 	return m, withSpace(writeMeta(dir, m), dir)
+}
+
+// keeps reports whether an index should have a copy of a model.
+func (o Options) keeps(space clipsearch.Space, e spaceEntry) bool {
+	if o.SaveModel == nil || o.Keeps == nil {
+		return o.SaveModel != nil
+	}
+	return o.Keeps(clipsearch.SpaceModel{Space: space, Model: e.Model, Dim: e.Dim})
 }
 
 // KeepModel puts a copy of the model of a space into the index in dir, unless there

@@ -97,6 +97,12 @@ func (x *Index) dropSpace(ctx context.Context, space clipsearch.Space) (bytes in
 			break
 		}
 	}
+	x.writing.Lock()
+	err = x.forgetDerived(space)
+	x.writing.Unlock()
+	if err != nil {
+		return bytes, err
+	}
 	return bytes, x.rule(ctx, func(t tx, w *writer) error {
 		n, err := t.counts()
 		if err != nil {

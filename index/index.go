@@ -28,6 +28,10 @@ type Options struct {
 	// index keeps no copy.
 	SaveModel func(dir string) error
 
+	// Keeps reports whether there are files to keep of the model of a space: vectors may
+	// have been made elsewhere. Nil: there are.
+	Keeps func(clipsearch.SpaceModel) bool
+
 	// CheckModel returns what is wrong with such a directory. Nil: nothing is.
 	CheckModel func(dir string) []string
 
@@ -46,6 +50,11 @@ type Index struct {
 	mem     *memory              // guarded by mu
 	current atomic.Pointer[Meta] // changes with mem, and with the store: under writing and mu
 	trouble atomic.Pointer[string]
+
+	tuning  tuning
+	tender  *tender
+	saving  sync.Mutex // held by who writes codes and graph to the store; taken before writing
+	journal journal    // of what codes and graph lack there; under writing
 
 	changing sync.Mutex             // held by a Change
 	touched  map[clipsearch.ID]bool // what was written since it began to look; under writing; nil: nobody looks
@@ -74,10 +83,10 @@ func Open(dir string, o Options) (*Index, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &Index{dir: dir, options: o, store: s, mem: newMemory()}
+	x := &Index{dir: dir, options: o, store: s, mem: newMemory(), tuning: usual}
 	x.current.Store(&meta)
-	x.text = newText(filepath.Join(dir, "text"), x)
-	err = x.settleMeta()
+	x.text, x.tender = newText(filepath.Join(dir, "text"), x), newTender(x)
+	err = errors.Join(x.openJournal(), x.settleMeta())
 	if err == nil {
 		err = fits(dir, x.meta(), o) // once more: a change may have been cut off
 	}
@@ -137,6 +146,7 @@ func (x *Index) update(fn func(tx) error) error {
 // under way. What was put stays put; calls from then on are errors.
 func (x *Index) Close() error {
 	x.closing.Do(func() {
+		x.tender.end()
 		err := x.text.close()
 		x.writing.Lock()
 		defer x.writing.Unlock()

@@ -9,17 +9,21 @@ import (
 
 // The first byte of a key says what its value is; see the package comment.
 const (
-	recordPrefix  = "m/"
-	vectorPrefix  = "v/"
-	captionPrefix = "c/"
-	thumbPrefix   = "t/"
-	pathPrefix    = "p/"
-	dirtyPrefix   = "x/"
-	spacePrefix   = "s/"
-	countsKey     = "n"
-	metaKey       = "M"
-	rebuildKey    = "R"
-	intentKey     = "W"
+	recordPrefix   = "m/"
+	vectorPrefix   = "v/"
+	captionPrefix  = "c/"
+	thumbPrefix    = "t/"
+	pathPrefix     = "p/"
+	dirtyPrefix    = "x/"
+	spacePrefix    = "s/"
+	codesPrefix    = "C/"
+	graphPrefix    = "G/"
+	journalPrefix  = "g/"
+	manifestPrefix = "S/"
+	countsKey      = "n"
+	metaKey        = "M"
+	rebuildKey     = "R"
+	intentKey      = "W"
 )
 
 // maxVectors is how many vectors of one kind a picture may have in a space: what

@@ -3,7 +3,9 @@ package index
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/clipsearch/clipsearch"
 )
@@ -12,7 +14,7 @@ import (
 // to date by every write from then on. Guarded by Index.mu.
 type memory struct {
 	*pictures
-	vectors  *flat     // of the space that answers; nil until loaded
+	vectors  *near     // of the space that answers; nil until loaded
 	captions *captions // nil until loaded
 }
 
@@ -23,6 +25,8 @@ type pictures struct {
 	ids     []clipsearch.ID // of each doc, also of those that are gone
 	docs    map[clipsearch.ID]doc
 	columns *columns // of all pictures, whichever space answers; nil until a filter asks
+
+	names atomic.Pointer[[]clipsearch.ID] // ids, for whoever does not hold the lock
 }
 
 func newMemory() *memory {
@@ -34,7 +38,9 @@ func (p *pictures) doc(id clipsearch.ID) doc {
 	d, ok := p.docs[id]
 	if !ok {
 		d = doc(len(p.ids))
-		p.ids = append(p.ids, id)
+		p.ids = append(p.ids, id) // whoever reads names does not see it
+		names := p.ids
+		p.names.Store(&names)
 		p.docs[id] = d
 	}
 	return d
@@ -53,14 +59,29 @@ func (m *memory) drop(id clipsearch.ID) {
 	}
 }
 
-func (p *pictures) less(a, b doc) bool { return bytes.Compare(p.ids[a][:], p.ids[b][:]) < 0 }
+// name returns whose number d is. It needs no lock.
+func (p *pictures) name(d doc) clipsearch.ID { return (*p.names.Load())[d] }
+
+func (p *pictures) less(a, b doc) bool {
+	i, j := p.name(a), p.name(b)
+	return bytes.Compare(i[:], j[:]) < 0
+}
+
+// addition is vectors that come to a picture.
+type addition struct {
+	doc     doc
+	vectors []clipsearch.Vector
+}
 
 // remember brings what is in memory to where the store is; space is that of the
-// vectors in part. The caller holds x.writing.
+// vectors in part. The caller holds x.writing. Vectors of pictures that had none
+// are added without x.mu, so that searches do not wait for their codes.
 func (x *Index) remember(space clipsearch.Space, part []*change) {
 	x.mu.Lock()
-	defer x.mu.Unlock()
 	var words []clipsearch.ID
+	var adds []addition
+	var err error
+	near := x.mem.vectors
 	for _, c := range part {
 		if space != x.meta().Space { // what is in memory are others
 			c.vectors, c.captions, c.renewed = nil, nil, false
@@ -68,32 +89,53 @@ func (x *Index) remember(space clipsearch.Space, part []*change) {
 		if c.searched || c.gone() {
 			words = append(words, c.id)
 		}
-		x.rememberCaptions(c)
+		err = errors.Join(err, x.rememberCaptions(c))
 		switch {
-		case x.mem.vectors == nil:
+		case near == nil:
 		case c.gone():
 			x.mem.drop(c.id)
 		default:
-			x.rememberPicture(c)
+			a := x.rememberPicture(c)
+			if c.renewed {
+				err = errors.Join(err, near.addAll(a))
+			} else {
+				adds = append(adds, a)
+			}
 		}
 	}
 	x.text.changed(words)
+	x.mu.Unlock()
+	for _, a := range adds {
+		err = errors.Join(err, near.addAll(a))
+	}
+	if err != nil {
+		x.unload() // memory has run out: the next search tries once more, and tells
+	}
+	x.tender.wake()
 }
 
-func (x *Index) rememberPicture(c *change) {
+func (n *near) addAll(a addition) error {
+	for _, v := range a.vectors {
+		if err := n.Add(a.doc, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rememberPicture returns the vectors that are still to be added.
+func (x *Index) rememberPicture(c *change) (a addition) {
 	if _, known := x.mem.docs[c.id]; !known && len(c.vectors) == 0 && x.mem.columns == nil {
-		return // it has vectors of other spaces alone
+		return a // it has vectors of other spaces alone
 	}
-	d := x.mem.doc(c.id)
+	a = addition{x.mem.doc(c.id), c.vectors}
 	if c.renewed {
-		x.mem.vectors.Remove(d)
-	}
-	for _, v := range c.vectors {
-		x.mem.vectors.Add(d, v)
+		x.mem.vectors.Remove(a.doc)
 	}
 	if x.mem.columns != nil {
-		x.mem.columns.set(d, c.rec.image(c.id))
+		x.mem.columns.set(a.doc, c.rec.image(c.id))
 	}
+	return a
 }
 
 // withVectors runs fn while the vectors, and what f asks of the pictures, are in
@@ -137,13 +179,14 @@ func (x *Index) load(ctx context.Context, records bool) error {
 	x.mu.RUnlock()
 	number := func(id clipsearch.ID) doc { return x.number(m.pictures, id) }
 	if m.vectors == nil {
-		vectors, err := x.loadVectors(ctx, x.meta(), m.pictures, number)
+		vectors, err := x.loadNear(ctx, x.meta(), m.pictures, number)
 		if err != nil {
 			return fmt.Errorf("load vectors: %w", err)
 		}
 		x.mu.Lock()
 		m.vectors = vectors
 		x.mu.Unlock()
+		x.tender.wake()
 	}
 	if records && m.columns == nil {
 		columns, err := x.loadColumns(ctx, number)
@@ -168,24 +211,6 @@ func (x *Index) number(p *pictures, id clipsearch.ID) doc {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return p.doc(id)
-}
-
-// loadVectors reads the vectors of the space that meta names, of pictures that number
-// numbers. It leaves out what is damaged: Check names it.
-func (x *Index) loadVectors(ctx context.Context, meta Meta, p *pictures, number func(clipsearch.ID) doc) (*flat, error) {
-	vectors := &flat{Less: p.less}
-	v := make(clipsearch.Vector, meta.Dim)
-	err := x.view(ctx, func(t tx) error {
-		return t.scan(spaceKey(vectorPrefix, meta.Space), true, func(key, value []byte, err error) error {
-			_, id, _, ok := parseVectorKey(key)
-			if err != nil || !ok || decodeVector(v, value) != nil || unitLength(v) != nil {
-				return ctx.Err()
-			}
-			vectors.Add(number(id), v)
-			return ctx.Err()
-		})
-	})
-	return vectors, err
 }
 
 // loadColumns reads the records of all pictures, also of those without vectors of

@@ -150,7 +150,7 @@ func (x *Index) commit(p *plan, part []*change) error {
 				return fmt.Errorf("store picture %s: %w", c.id, err)
 			}
 		}
-		if err := x.owe(t, p, part); err != nil {
+		if err := errors.Join(x.owe(t, p, part), x.note(t, p, part)); err != nil {
 			return err
 		}
 		return t.set([]byte(countsKey), encode(n))

@@ -20,6 +20,7 @@ type repair struct {
 	spaces   map[clipsearch.Space]spaceEntry             // to be written again
 	owed     bool                                        // vectors of the space that answers
 	space    bool                                        // s/ of the space that answers, and M
+	derived  map[clipsearch.Space]bool                   // whose codes are to be made again
 	meta     bool                                        // the files
 }
 
@@ -27,7 +28,7 @@ type repair struct {
 func (c *check) repairStore() error {
 	r := &repair{
 		out: map[clipsearch.ID]bool{}, paths: map[clipsearch.ID]bool{}, captions: map[clipsearch.ID]bool{},
-		strip: map[clipsearch.ID]map[clipsearch.Space]bool{}, spaces: map[clipsearch.Space]spaceEntry{},
+		strip: map[clipsearch.ID]map[clipsearch.Space]bool{}, spaces: map[clipsearch.Space]spaceEntry{}, derived: map[clipsearch.Space]bool{},
 	}
 	for _, fix := range c.repairs {
 		fix(r)
@@ -38,6 +39,16 @@ func (c *check) repairStore() error {
 	if r.meta {
 		if err := writeMeta(c.x.dir, c.x.meta()); err != nil {
 			return err
+		}
+	}
+	if len(r.out)+len(r.strip)+len(r.drop) > 0 { // vectors go, and no journal says so
+		for space := range c.x.journal.spaces {
+			r.derived[space] = true
+		}
+	}
+	for space := range r.derived {
+		if err := c.x.forgetDerived(space); err != nil {
+			return fmt.Errorf("repair: %w", err)
 		}
 	}
 	steps := c.steps(r)
@@ -177,7 +188,25 @@ func (c *check) recount() error {
 func (x *Index) unload() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.mem = newMemory()
+	x.replace(newMemory())
+}
+
+// replace has searches work on something else. The caller holds x.mu.
+func (x *Index) replace(mem *memory) {
+	for _, old := range []*near{x.mem.vectors, x.mem.captionVectors()} {
+		if old != nil {
+			old.stop()
+		}
+	}
+	x.mem = mem
+	x.tender.wake()
+}
+
+func (m *memory) captionVectors() *near {
+	if m.captions == nil {
+		return nil
+	}
+	return m.captions.vectors
 }
 
 // repairRest puts right what is not in the store.

@@ -139,6 +139,11 @@ func (x *Index) upgrade() error {
 	return nil
 }
 
+// Answering returns the space that answers now.
+func (x *Index) Answering(ctx context.Context) (clipsearch.Space, error) {
+	return x.meta().Space, ctx.Err()
+}
+
 // Spaces tells which space answers, what a rollback goes back to, and how far a
 // change to another one is.
 func (x *Index) Spaces(ctx context.Context) (s clipsearch.Spaces, err error) {
@@ -161,6 +166,7 @@ func (x *Index) Spaces(ctx context.Context) (s clipsearch.Spaces, err error) {
 		return s, fmt.Errorf("spaces: %w", err)
 	}
 	s.Owed = w.Owed
+	s.Answering = clipsearch.SpaceStats{Model: m.Model, Digest: m.Space, Dim: m.Dim, Active: true} // where its entry is damaged
 	for _, e := range list {
 		switch e.Digest {
 		case m.Space:

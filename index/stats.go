@@ -34,7 +34,7 @@ func (x *Index) Stats(ctx context.Context) (clipsearch.Stats, error) {
 	if err != nil {
 		return st, fmt.Errorf("stats: %w", err)
 	}
-	for _, part := range []string{"store", "text", "models"} {
+	for _, part := range []string{"store", "text", "models", "vectors"} {
 		st.Bytes[part] = treeSize(filepath.Join(x.dir, part))
 	}
 	st.Bytes["text"] += treeSize(nextDir(filepath.Join(x.dir, "text")))
@@ -48,10 +48,10 @@ func (x *Index) memoryBytes() int64 {
 	defer x.mu.RUnlock()
 	var n int64
 	if x.mem.vectors != nil {
-		n += vectorBytes(x.mem.vectors, x.meta().Dim) + int64(len(x.mem.ids))*64
+		n += x.mem.vectors.bytes() + int64(len(x.mem.ids))*64
 	}
 	if x.mem.captions != nil {
-		n += vectorBytes(&x.mem.captions.vectors, x.meta().Dim) + int64(len(x.mem.captions.texts))*128
+		n += x.mem.captions.vectors.bytes() + int64(len(x.mem.captions.texts))*128
 	}
 	if x.mem.columns != nil {
 		n += x.mem.columns.bytes()
@@ -59,7 +59,11 @@ func (x *Index) memoryBytes() int64 {
 	return n
 }
 
-func vectorBytes(v vectors, dim int) int64 { return int64(v.Len()) * int64(4*dim+8) }
+// bytes is what vectors take of memory that no file backs.
+func (n *near) bytes() int64 {
+	anonymous, _ := n.Bytes()
+	return anonymous
+}
 
 // Files returns every file that a picture was seen in, in no order.
 func (x *Index) Files(ctx context.Context) ([]clipsearch.File, error) {

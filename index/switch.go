@@ -12,12 +12,13 @@ import (
 // nothing yet: whoever has the model gives every picture that Lacking returns its
 // vectors with Reencode, and then calls Change. What is noted survives a crash, and
 // so do the vectors made. A space that answers already is completed in the same
-// way; and it ends a change to another one that was under way.
+// way; and it ends a change to another one that was under way. A trouble that was
+// noted with SetTrouble is forgotten: whoever asks again wants it tried again.
 func (x *Index) SwitchTo(ctx context.Context, to clipsearch.SpaceStats) error {
 	if err := validDim(to.Dim); err != nil {
 		return fmt.Errorf("switch to model %s: %w", to.Model, err)
 	}
-	return x.rule(ctx, func(t tx, w *writer) error {
+	err := x.rule(ctx, func(t tx, w *writer) error {
 		e, err := t.spaceEntry(to.Digest)
 		switch {
 		case err == nil && e.Dim != to.Dim:
@@ -33,6 +34,10 @@ func (x *Index) SwitchTo(ctx context.Context, to clipsearch.SpaceStats) error {
 		w.intent(intent{Next: to.Digest[:], Owed: have.Owed})
 		return err
 	})
+	if err == nil {
+		x.SetTrouble(nil)
+	}
+	return err
 }
 
 // rule runs fn, which decides on what the index owes, in a transaction of its own.
@@ -270,7 +275,7 @@ func (x *Index) setMetaAnd(m Meta, mem *memory, more func(*writer)) error {
 	defer x.mu.Unlock()
 	x.setMeta(m)
 	if mem != nil {
-		x.mem = mem
+		x.replace(mem)
 	}
 	return nil
 }
@@ -285,7 +290,7 @@ func (x *Index) memoryLike(ctx context.Context, m Meta) (*memory, error) {
 	var err error
 	if old.vectors != nil {
 		number := func(id clipsearch.ID) doc { return x.number(old.pictures, id) }
-		if mem.vectors, err = x.loadVectors(ctx, m, old.pictures, number); err != nil {
+		if mem.vectors, err = x.loadNear(ctx, m, old.pictures, number); err != nil {
 			return nil, err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/RoaringBitmap/roaring/v2"
 
 	"github.com/clipsearch/clipsearch"
+	"github.com/clipsearch/clipsearch/index/ann"
 )
 
 // implementations are every implementation of vectors, and the share of the true
@@ -17,9 +18,16 @@ import (
 var implementations = []struct {
 	name   string
 	recall float64
-	make   func() vectors
+	make   func(dim int) vectors
 }{
-	{"flat", 1, func() vectors { return new(flat) }},
+	{"flat", 1, func(int) vectors { return new(flat) }},
+	{"near", 1, func(dim int) vectors {
+		a, err := ann.New(ann.Options{Dim: dim})
+		if err != nil {
+			panic(err)
+		}
+		return newNear(a)
+	}},
 }
 
 // naive keeps what was added, and is slow.
@@ -75,7 +83,7 @@ func TestVectors(t *testing.T) {
 	for _, impl := range implementations {
 		t.Run(impl.name, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(1, 1))
-			x, truth := impl.make(), naive{}
+			x, truth := impl.make(dim), naive{}
 			var next doc
 			for round := range 12 {
 				for range 3000 {
@@ -87,7 +95,7 @@ func TestVectors(t *testing.T) {
 					}
 					for range 1 + r.IntN(3)/2 { // some have two
 						v := unit(dim, r.Uint64N(5000)) // some are the same
-						x.Add(next, v)
+						mustAdd(t, x, next, v)
 						truth[next] = append(truth[next], v)
 					}
 					next++
@@ -123,6 +131,13 @@ func TestVectors(t *testing.T) {
 	}
 }
 
+func mustAdd(t testing.TB, x vectors, d doc, v clipsearch.Vector) {
+	t.Helper()
+	if err := x.Add(d, v); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestDot compares with the vocabulary's own.
 func TestDot(t *testing.T) {
 	for _, dim := range []int{1, 7, 8, 9, 255, 256, 512} {
@@ -138,11 +153,11 @@ func BenchmarkSearch(b *testing.B) {
 	for _, impl := range implementations {
 		for _, n := range []int{10_000, 50_000} {
 			b.Run(fmt.Sprintf("%s/n=%d", impl.name, n), func(b *testing.B) {
-				x, judge := impl.make(), vectors(new(flat))
+				x, judge := impl.make(dim), vectors(new(flat))
 				for i := range n {
 					v := unit(dim, uint64(i))
-					x.Add(doc(i), v)
-					judge.Add(doc(i), v)
+					mustAdd(b, x, doc(i), v)
+					mustAdd(b, judge, doc(i), v)
 				}
 				var queries []clipsearch.Vector
 				for q := range 32 {

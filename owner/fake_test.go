@@ -268,6 +268,10 @@ func (x *fake) Compact(ctx context.Context) error {
 
 // The spaces are the real index's business.
 
+func (x *fake) Answering(ctx context.Context) (clipsearch.Space, error) {
+	return clipsearch.Space{1, 2}, ctx.Err()
+}
+
 func (x *fake) Spaces(ctx context.Context) (clipsearch.Spaces, error) {
 	end, err := x.begin(ctx, "spaces")
 	defer end()

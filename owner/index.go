@@ -90,6 +90,10 @@ func (h *Handle) Writable(ctx context.Context) error {
 	return err
 }
 
+func (h *Handle) Answering(ctx context.Context) (clipsearch.Space, error) {
+	return do(ctx, h, answers, none{})
+}
+
 func (h *Handle) Spaces(ctx context.Context) (clipsearch.Spaces, error) {
 	return do(ctx, h, spaces, none{})
 }

@@ -101,6 +101,7 @@ var (
 	repair   = method[none, []clipsearch.Problem]{"repair", true, callRepair}
 	compact  = method[none, none]{"compact", true, callCompact}
 	writable = method[none, none]{"writable", false, callWritable}
+	answers  = method[none, clipsearch.Space]{"answering", false, bare(source.Answering)}
 	spaces   = method[none, clipsearch.Spaces]{"spaces", false, callSpaces}
 	switchTo = method[clipsearch.SpaceStats, none]{"switch", true, silent(source.SwitchTo)}
 	lacking  = method[lackingQuery, []clipsearch.Lack]{"lacking", false, callLacking}
@@ -122,7 +123,7 @@ func routes() []route {
 	return []route{
 		seen, has, put, forget, remove, image, vector, thumb, nearest, match, captions,
 		files, stats, exports, imports, check, repair, compact, language, writable, texts,
-		spaces, switchTo, lacking, reencode, change, rollback, drop,
+		answers, spaces, switchTo, lacking, reencode, change, rollback, drop,
 	}
 }
 

@@ -35,6 +35,7 @@ type Index interface {
 	SetLanguage(ctx context.Context, name string) error
 	Writable(ctx context.Context) error // nil, or why nothing can be written now
 
+	Answering(ctx context.Context) (clipsearch.Space, error)
 	Spaces(ctx context.Context) (clipsearch.Spaces, error)
 	SwitchTo(ctx context.Context, to clipsearch.SpaceStats) error
 	Lacking(ctx context.Context, space clipsearch.Space, after clipsearch.ID, n int, improve bool) ([]clipsearch.Lack, error)

@@ -51,7 +51,11 @@ func runDemo(ctx context.Context, a *app, o demoOptions) error {
 	}
 	fmt.Fprintf(a.stdout, "$ clipsearch ingest %s --index %s\n", o.photos, shortPath(a.options.index))
 	show := a.newProgress(false)
-	sum, err := a.pipeline(lib.Handle, lib.encoder, ingestOptions{}, show).Run(ctx, roots...)
+	enc, err := lib.encoder(ctx)
+	if err != nil {
+		return err
+	}
+	sum, err := a.pipeline(lib.Handle, enc, ingestOptions{}, show).Run(ctx, roots...)
 	show.done()
 	if err := a.endIngest(sum, err); err != nil && err != exitError(exitSomeFiles) {
 		return err

@@ -85,21 +85,17 @@ func (o describeOptions) rank(ctx context.Context, a *app, file []byte, name str
 		if err != nil {
 			return nil, 0, err
 		}
-		v, err := encodeFile(ctx, lib.encoder, file, name)
-		if err != nil {
-			return nil, 0, err
-		}
-		hits, err := lib.NearestCaptions(ctx, v, max(o.limit, 1000))
-		return hits, lib.model.LogitScale, err
+		return o.rankCaptions(ctx, lib, file, name)
 	}
 	labels, err := readLines(o.labels)
 	if err != nil {
 		return nil, 0, err
 	}
-	enc, err := a.indexEncoder()
+	m, err := a.modelFor()
 	if err != nil {
 		return nil, 0, err
 	}
+	enc := a.open(m)
 	v, err := encodeFile(ctx, enc, file, name)
 	if err != nil {
 		return nil, 0, err
@@ -109,6 +105,24 @@ func (o describeOptions) rank(ctx context.Context, a *app, file []byte, name str
 		return nil, 0, err
 	}
 	return rankTexts(v, labels, texts), enc.Model().LogitScale, nil
+}
+
+// rankCaptions ranks the index's captions.
+func (o describeOptions) rankCaptions(ctx context.Context, lib *collection, file []byte, name string) (hits []clipsearch.TextHit, scale float64, err error) {
+	err = lib.pin(ctx, func(ctx context.Context) error {
+		enc, err := lib.encoder(ctx)
+		if err != nil {
+			return err
+		}
+		v, err := encodeFile(ctx, enc.Encoder, file, name)
+		if err != nil {
+			return err
+		}
+		scale = enc.Model().LogitScale
+		hits, err = lib.NearestCaptions(ctx, v, max(o.limit, 1000))
+		return err
+	})
+	return hits, scale, err
 }
 
 func rankTexts(v clipsearch.Vector, labels []string, texts []clipsearch.Vector) []clipsearch.TextHit {

@@ -14,9 +14,9 @@ import (
 )
 
 func newEvalCommand(a *app) *cobra.Command {
-	cmd := &cobra.Command{Use: "eval", Short: "Measure how good a model is", Args: noArgs,
+	cmd := &cobra.Command{Use: "eval", Short: "Measure how good a model is, and its index", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
-	cmd.AddCommand(newEvalRetrievalCommand(a))
+	cmd.AddCommand(newEvalRetrievalCommand(a), newEvalIndexCommand(a))
 	return cmd
 }
 

@@ -107,6 +107,9 @@ func runIngest(ctx context.Context, a *app, o ingestOptions, args []string) erro
 	p := a.pipeline(store, enc, o, show)
 	p.Captions = captions
 	sum, err := p.Run(ctx, roots...)
+	if err == nil {
+		err = a.completeOwed(ctx, store)
+	}
 	show.done()
 	return a.endIngest(sum, err)
 }
@@ -132,11 +135,15 @@ func (a *app) openStore(ctx context.Context, o ingestOptions) (ingest.Store, *em
 	if err != nil {
 		return nil, nil, err
 	}
-	if !lib.model.Runs() {
-		return nil, nil, mistake("index %s answers with model %s, which clipsearch cannot run: bring the vectors of its pictures with --vectors and --paths",
-			a.options.index, lib.model.Name)
+	enc, err := lib.encoder(ctx)
+	if err != nil {
+		return nil, nil, err
 	}
-	return lib.Handle, lib.encoder, nil
+	if m := enc.Model(); !m.Runs() {
+		return nil, nil, mistake("index %s answers with model %s, which clipsearch cannot run: bring the vectors of its pictures with --vectors and --paths",
+			a.options.index, m.Name)
+	}
+	return lib.Handle, enc.Encoder, nil
 }
 
 // nothing is the index that a dry run finds where there is none.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -72,10 +73,20 @@ func newStatsCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if a.options.json {
-				return a.printJSON(st)
+			under, err := lib.underWay(cmd.Context())
+			if err != nil {
+				return err
 			}
-			return printStats(a.stdout, st)
+			if a.options.json {
+				return a.printJSON(struct {
+					clipsearch.Stats
+					Switch *underWay `json:"switch,omitempty"`
+				}{st, under})
+			}
+			if err := printStats(a.stdout, st); err != nil {
+				return err
+			}
+			return under.print(a.stdout)
 		},
 	}
 }
@@ -91,7 +102,7 @@ func printStats(w io.Writer, st clipsearch.Stats) error {
 		fmt.Fprintf(w, "%-8s %s on disk\n", part, humanize.Bytes(uint64(st.Bytes[part])))
 	}
 	_, err := fmt.Fprintf(w, "memory   %s\n", humanize.Bytes(uint64(st.MemoryBytes)))
-	return err
+	return errors.Join(err, printSpaces(w, st))
 }
 
 func newCompactCommand(a *app) *cobra.Command {
@@ -115,12 +126,21 @@ func newCompactCommand(a *app) *cobra.Command {
 }
 
 func newPruneCommand(a *app) *cobra.Command {
-	var dryRun bool
+	var dryRun, spaces bool
 	cmd := &cobra.Command{
 		Use: "prune", Short: "Forget files that are gone, and pictures of which no file is left", Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runPrune(cmd.Context(), a, dryRun) },
+		Long: `prune forgets files that are gone, and pictures of which no file is left. With --spaces it
+leaves files alone and drops what models have left behind that do not answer any more:
+their vectors, and the index's copies of them. There is no rollback to them then.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if spaces {
+				return runPruneSpaces(cmd.Context(), a, dryRun)
+			}
+			return runPrune(cmd.Context(), a, dryRun)
+		},
 	}
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "count only")
+	cmd.Flags().BoolVar(&spaces, "spaces", false, "drop the vectors and models that do not answer any more, and nothing else")
 	return cmd
 }
 

@@ -172,7 +172,9 @@ func (a *app) readyPipeline(ctx context.Context, o ingestOptions, r *ready, show
 		}
 		store = lib.Handle
 		if words {
-			enc = lib.encoder
+			if enc, err = lib.encoders.of(model.Space()); err != nil {
+				return nil, err
+			}
 		}
 	case words:
 		enc = a.open(model)
@@ -203,7 +205,7 @@ func (a *app) readyModel(o readyOptions, dim int) (clip.Model, error) {
 	case fresh && a.options.model == "":
 		return m, mistake("which model made the vectors? A new index must know: name it with --model, or with --model-name if clipsearch cannot run it")
 	}
-	if m, err = a.modelFor(a.options.index, true); err != nil {
+	if m, err = a.modelFor(); err != nil {
 		return m, err
 	}
 	if m.Dim == 0 {

@@ -12,13 +12,19 @@ import (
 	onnx "github.com/clipsearch/clipsearch/runtime"
 )
 
+// asProgram in the environment makes of the test binary the program itself: for
+// tests that need processes, and the processes that these start.
+const asProgram = "CLIPSEARCH_TEST_PROGRAM"
+
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
-		"clipsearch": func() {
-			w := world{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}
-			os.Exit(run(context.Background(), os.Args[1:], w))
-		},
-	})
+	program := func() {
+		w := world{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}
+		os.Exit(run(context.Background(), os.Args[1:], w))
+	}
+	if os.Getenv(asProgram) != "" {
+		program()
+	}
+	testscript.Main(m, map[string]func(){"clipsearch": program})
 }
 
 // TestScripts runs the commands as a user types them. Scripts whose first line
@@ -40,6 +46,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("PHOTOS", photos)
 			e.Setenv("FIXTURES", fixtures)
 			e.Setenv("ONNXRUNTIME_LIB", lib.Path)
+			e.Setenv(asProgram, "1")
 			e.Setenv("CLIPSEARCH_INDEX", filepath.Join(e.WorkDir, "index"))
 			return nil
 		},

@@ -91,12 +91,7 @@ func runSearch(ctx context.Context, a *app, o searchOptions, words []string) err
 	if err != nil {
 		return err
 	}
-	if file != nil {
-		if q.Vector, err = encodeFile(ctx, lib.encoder, file, o.image); err != nil {
-			return err
-		}
-	}
-	answer, err := lib.engine().Search(ctx, q)
+	answer, err := lib.search(ctx, q, file, o.image)
 	if err != nil {
 		return err
 	}

@@ -221,21 +221,28 @@ func postPicture(t *testing.T, u, file string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var body bytes.Buffer
-	form := multipart.NewWriter(&body)
-	part, err := form.CreateFormFile("image", filepath.Base(file))
+	body, kind := pictureForm(t, filepath.Base(file), data)
+	req, err := http.NewRequest(http.MethodPost, u, bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	part.Write(data)
-	form.Close()
-	req, err := http.NewRequest(http.MethodPost, u, &body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", form.FormDataContentType())
+	req.Header.Set("Content-Type", kind)
 	req.Header.Set("Accept", "application/json")
 	return do(t, req)
+}
+
+// pictureForm is what a browser sends of a picture, and its media type.
+func pictureForm(t *testing.T, name string, file []byte) (body []byte, kind string) {
+	t.Helper()
+	var b bytes.Buffer
+	form := multipart.NewWriter(&b)
+	part, err := form.CreateFormFile("image", name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	part.Write(file)
+	form.Close()
+	return b.Bytes(), form.FormDataContentType()
 }
 
 // firstPath is the file name of the first hit of an answer in JSON.

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 
 	"github.com/clipsearch/clipsearch"
-	"github.com/clipsearch/clipsearch/embed"
 	"github.com/clipsearch/clipsearch/ingest"
 	"github.com/clipsearch/clipsearch/picture"
 	"github.com/clipsearch/clipsearch/query"
@@ -26,7 +25,7 @@ var (
 
 // serve answers requests until ctx ends.
 func (a *app) serve(ctx context.Context, lib *collection, o serveOptions) error {
-	s, err := a.newServer(lib, o)
+	s, err := a.newServer(ctx, lib, o)
 	if err != nil {
 		return err
 	}
@@ -39,20 +38,30 @@ func (a *app) serve(ctx context.Context, lib *collection, o serveOptions) error 
 		scheme = "https"
 	}
 	fmt.Fprintf(a.stdout, "Search at %s://%s/ (Ctrl-C ends it)\n", scheme, l.Addr())
+	ctx, cancel := context.WithCancel(ctx)
+	held := make(chan struct{})
+	go func() {
+		defer close(held)
+		lib.hold(ctx)
+	}()
+	defer func() {
+		cancel()
+		<-held
+	}()
 	return s.Serve(ctx, l)
 }
 
-func (a *app) newServer(lib *collection, o serveOptions) (*web.Server, error) {
-	words, err := lib.model.OpenTokenizer()
+func (a *app) newServer(ctx context.Context, lib *collection, o serveOptions) (*web.Server, error) {
+	enc, err := lib.encoder(ctx)
+	if err == nil {
+		_, err = enc.words() // without them nothing can be searched for
+	}
 	if err != nil {
 		return nil, err
 	}
 	s := &web.Server{
-		Search: lib.engine(), Library: lib, Images: uploadEncoder{lib.encoder}, Texts: lib.texts, Captions: lib,
-		Model: func(context.Context) web.Model {
-			tokens := func(text string) int { return len(words.Encode(text)) }
-			return web.Model{Name: lib.model.Name, LogitScale: lib.model.LogitScale, Tokens: tokens}
-		},
+		Search: lib.engine(), Library: lib, Images: uploadEncoder{lib}, Texts: texts{lib}, Captions: lib,
+		Model: lib.webModel, Pin: lib.pin,
 		Preview:   func(file []byte) ([]byte, error) { return previewOf(file) },
 		MaxUpload: o.maxUpload, Log: a.logger(), KeyToRead: !loopback(o.host()),
 		Roots: func() []string { return a.allowedRoots(o) }, Writable: lib.Writable,
@@ -80,11 +89,25 @@ func (a *app) newServer(lib *collection, o serveOptions) (*web.Server, error) {
 	return s, nil
 }
 
+// webModel is what the server tells of the model of the space that ctx names; nothing
+// where that cannot be opened, as every query will say.
+func (c *collection) webModel(ctx context.Context) web.Model {
+	enc, err := c.encoder(ctx)
+	if err != nil {
+		return web.Model{}
+	}
+	m := web.Model{Name: enc.Model().Name, LogitScale: enc.Model().LogitScale}
+	if words, err := enc.words(); err == nil {
+		m.Tokens = func(text string) int { return len(words.Encode(text)) }
+	}
+	return m
+}
+
 // uploadEncoder embeds pictures that came over the wire.
-type uploadEncoder struct{ *embed.Encoder }
+type uploadEncoder struct{ lib *collection }
 
 func (u uploadEncoder) EncodeImage(ctx context.Context, file []byte) (clipsearch.Vector, error) {
-	return encodeFile(ctx, u.Encoder, file, "the upload")
+	return u.lib.encodeFile(ctx, file, "the upload")
 }
 
 func previewOf(file []byte) ([]byte, error) {
@@ -115,7 +138,11 @@ func (k *keeper) Add(ctx context.Context, _ string, file []byte) (clipsearch.ID,
 	if err := k.keep(ctx, path, file); err != nil {
 		return id, err
 	}
-	p := &ingest.Pipeline{Encoder: k.lib.encoder, Store: k.lib.Handle, Jobs: 1}
+	enc, err := k.lib.encoder(ctx)
+	if err != nil {
+		return id, err
+	}
+	p := &ingest.Pipeline{Encoder: enc, Store: k.lib.Handle, Jobs: 1}
 	sum, err := p.Run(ctx, path)
 	if err == nil && sum.Failed > 0 {
 		err = fmt.Errorf("%s: %w", sum.Failures[0].Error, clipsearch.ErrInvalid)

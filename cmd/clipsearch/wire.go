@@ -1,20 +1,16 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/adrg/xdg"
 
-	"github.com/clipsearch/clipsearch"
 	"github.com/clipsearch/clipsearch/clip"
 	"github.com/clipsearch/clipsearch/embed"
 	"github.com/clipsearch/clipsearch/embed/builtin"
@@ -142,146 +138,6 @@ func (a *app) openWith(m clip.Model, o embed.Options) *embed.Encoder {
 	return e
 }
 
-// modelOf reads the model that made an index's vectors: the embedded one if it
-// did, else the copy that the index keeps. A --model of another space is the
-// caller's mistake.
-func (a *app) modelOf(dir string, meta index.Meta) (clip.Model, error) {
-	if a.options.model != "" || a.options.precision != "" {
-		m, err := a.readModel(a.options.model)
-		if err != nil {
-			return m, err
-		}
-		if m.Space() != meta.Space {
-			return m, mistake("index %s answers with model %s (space %.12s), not with %s (space %.12s): leave --model out, or change the index with `clipsearch model switch`",
-				dir, meta.Model, meta.Space, m.Name, m.Space())
-		}
-		return m, nil
-	}
-	if m, err := builtin.Model(); err == nil && m.Space() == meta.Space {
-		return m, nil
-	}
-	if m := clip.Named(meta.Model, meta.Dim); m.Space() == meta.Space {
-		return m, nil
-	}
-	m, err := clip.ReadCopy(index.ModelDir(dir, meta.Space), "")
-	if err != nil {
-		return m, fmt.Errorf("the copy of model %s that index %s keeps: %w", meta.Model, dir, err)
-	}
-	return m, nil
-}
-
-// indexEncoder opens the model of the index if there is one, else that of --model.
-func (a *app) indexEncoder() (*embed.Encoder, error) {
-	m, err := a.modelFor(a.options.index, true)
-	if err != nil {
-		return nil, err
-	}
-	return a.open(m), nil
-}
-
-// collection is an index with the encoder of its space.
-type collection struct {
-	*owner.Handle
-	encoder *embed.Encoder
-	model   clip.Model
-	texts   query.TextEncoder // the owner's warm encoder, or this process's
-}
-
-// openOptions say what a command wants of an index.
-type openOptions struct {
-	create   bool
-	language string   // of an index that is made
-	warm     []string // towers to load while the index opens, if this process is to own it
-	serve    bool     // answer the texts of other processes
-	once     bool     // the encoder is for a single query
-}
-
-// openIndex makes this process the owner of the index, or a client of its owner.
-func (a *app) openIndex(ctx context.Context, o openOptions) (*collection, error) {
-	if err := a.notHalfImported(); err != nil {
-		return nil, err
-	}
-	model, err := a.modelFor(a.options.index, o.create)
-	if err != nil {
-		return nil, err
-	}
-	return a.openWithModel(ctx, model, o)
-}
-
-// openWithModel is openIndex of an index that answers with model.
-func (a *app) openWithModel(ctx context.Context, model clip.Model, o openOptions) (*collection, error) {
-	dir, err := a.options.index, error(nil)
-	enc := a.openWith(model, embed.Options{Once: o.once})
-	if model.Dim == 0 && o.create {
-		if model.Dim, err = enc.Dim(); err != nil {
-			return nil, err
-		}
-	}
-	oo := owner.Options{
-		Create: o.create, Enduring: o.serve, Version: version,
-		Space: model.Space(), Waiting: a.waiting,
-		Open: func() (owner.Index, error) {
-			if len(o.warm) > 0 {
-				go enc.Warm(o.warm...) //nolint:errcheck // whoever needs the tower gets the error
-			}
-			x, err := index.Open(dir, indexOptions(model, o))
-			if err != nil {
-				return nil, err // not x: an interface that holds a nil pointer is not nil
-			}
-			return x, nil
-		},
-	}
-	if o.serve {
-		oo.Texts = enc
-	}
-	h, err := owner.Acquire(ctx, dir, oo)
-	if err != nil {
-		return nil, err
-	}
-	a.onClose(h.Close)
-	return &collection{Handle: h, encoder: enc, model: model, texts: texts{h, enc}}, nil
-}
-
-func indexOptions(model clip.Model, oo openOptions) index.Options {
-	o := index.Options{Space: model.Space(), Model: model.Name, Dim: model.Dim, Create: oo.create, Language: oo.language}
-	if model.Runs() { // else there is nothing to keep
-		o.SaveModel, o.CheckModel = model.WriteModel, checkModel
-	}
-	return o
-}
-
-func (a *app) modelFor(dir string, create bool) (clip.Model, error) {
-	meta, err := index.ReadMeta(dir)
-	switch {
-	case err == nil:
-		return a.modelOf(dir, meta)
-	case !errors.Is(err, clipsearch.ErrNotFound):
-		return clip.Model{}, err
-	case !create:
-		return clip.Model{}, fmt.Errorf("there is no index in %s: make one with `clipsearch ingest FOLDER --index %s`: %w", dir, dir, clipsearch.ErrNotFound)
-	}
-	if err := vacant(dir); err != nil {
-		return clip.Model{}, err
-	}
-	return a.readModel(a.options.model)
-}
-
-// vacant returns an error if dir holds what no index has.
-func vacant(dir string) error {
-	if entries, _ := os.ReadDir(dir); slices.ContainsFunc(entries, isForeign) {
-		return mistake("%s holds other files and no index: name an empty folder with --index", dir)
-	}
-	return nil
-}
-
-// isForeign reports whether an entry is none that an index which is being made,
-// or was left half-made, has in its folder.
-func isForeign(e os.DirEntry) bool {
-	name := e.Name()
-	return !strings.HasPrefix(name, "owner.") && !strings.HasPrefix(name, "clipsearch.") && !strings.HasPrefix(name, ".") &&
-		!slices.Contains([]string{"store", "text", "models", "roots", "uploads", "store.seal", "text.seal"}, name)
-}
-
 // checkModel compares an index's copy of its model with the manifest.
 func checkModel(dir string) []string {
 	m, err := clip.ReadCopy(dir, "")
@@ -294,24 +150,6 @@ func checkModel(dir string) []string {
 // waiting says who holds the index, so that nobody waits in silence.
 func (a *app) waiting(h owner.Holder) {
 	fmt.Fprintf(a.stderr, "waiting for the index in %s: %s holds it\n", a.options.index, h)
-}
-
-// texts encodes through the owner where it has a warm encoder.
-type texts struct {
-	owner *owner.Handle
-	own   *embed.Encoder
-}
-
-func (t texts) EncodeTexts(ctx context.Context, s []string) ([]clipsearch.Vector, error) {
-	if v, ok, err := t.owner.EncodeTexts(ctx, s); ok || err != nil {
-		return v, err
-	}
-	return t.own.EncodeTexts(ctx, s)
-}
-
-// engine answers queries over c.
-func (c *collection) engine() *query.Engine {
-	return &query.Engine{Encoder: c.texts, Index: c.Handle, Exists: exists}
 }
 
 func exists(path string) bool {

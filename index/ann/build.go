@@ -124,7 +124,7 @@ func (x *Index) link(ctx context.Context, st *state) error {
 
 // linkBatch is how many rows are linked before they are no longer scanned beside
 // every walk.
-const linkBatch = 4096
+const linkBatch = 1024
 
 // catchUp links all rows that g lacks.
 func (g *graph) catchUp(ctx context.Context, r *rows, workers int) error {

@@ -182,3 +182,33 @@ func (c *checker) list(n uint32, level int, list []uint32) {
 		seen[to] = true
 	}
 }
+
+// Holds reports whether doc has a row that is v, to what coarse codes and whole
+// numbers can tell. It looks at what is there now.
+func (x *Index) Holds(doc uint32, v []float32) (holds bool) {
+	r := x.state.Load().rows
+	turned, mine := make([]float32, x.options.Dim), make([]float32, x.options.Dim)
+	x.turn.turn(turned, v)
+	code := make([]byte, r.quant.width/2)
+	r.quant.encodeCoarse(turned, code)
+	r.rowsOf(doc, func(n uint32) {
+		if alike(code, r.code(n)) {
+			x.whole(r, mine, n)
+			holds = holds || dot(turned, mine) > .9999*dot(turned, turned)
+		}
+	})
+	return holds
+}
+
+// alike reports whether coarse codes can be those of one vector, of which one was
+// coded from its whole numbers: where a number lies between two codes, that may
+// have brought it over.
+func alike(a, b []byte) bool {
+	differ := 0
+	for i := range a {
+		if a[i] != b[i] {
+			differ++
+		}
+	}
+	return differ <= 2+len(a)/32
+}

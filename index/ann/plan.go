@@ -166,7 +166,9 @@ func (a *ask) score(w *walker, s spot, clips []clip) (score float32, ok bool) {
 		return r.score(n, w.weights), true
 	}
 	if v := a.x.recall(r, n); v != nil {
-		return dot(v, w.turned), true
+		codes, fine := make([]byte, r.quant.width), make([]uint16, r.quant.width)
+		r.quant.encodeWhole(v, codes, fine) // so that the score is the same to the last digit
+		return simd.DotFine(codes, fine, w.weights), true
 	}
 	return w.query.offset + w.query.scale*float32(s.score()), true
 }
@@ -193,7 +195,7 @@ func (x *Index) recall(r *rows, n uint32) []float32 {
 		turned := make([]float32, x.options.Dim)
 		x.turn.turn(turned, v)
 		r.quant.encodeCoarse(turned, code)
-		if string(code) == string(r.code(n)) {
+		if alike(code, r.code(n)) {
 			return turned
 		}
 	}

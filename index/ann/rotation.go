@@ -1,6 +1,6 @@
 package ann
 
-import "math"
+import "github.com/clipsearch/clipsearch/internal/simd"
 
 // rotation turns vectors without changing their products, so that no dimension
 // stands out: numbers of one size lose least when they are rounded with one step.
@@ -45,34 +45,9 @@ func (t *rotation) turn(dst, v []float32) {
 			dst[j] *= s
 		}
 		if i%2 == 0 {
-			hadamard(dst[:t.block])
+			simd.Hadamard(dst[:t.block])
 		} else {
-			hadamard(dst[t.dim-t.block:])
+			simd.Hadamard(dst[t.dim-t.block:])
 		}
-	}
-}
-
-// hadamard transforms v, whose length is a power of two, in place and keeps its
-// length.
-func hadamard(v []float32) {
-	h := 1
-	for ; 4*h <= len(v); h *= 4 { // two stages at once
-		for i := 0; i < len(v); i += 4 * h {
-			a, b, c, d := v[i:i+h:i+h], v[i+h:i+2*h:i+2*h], v[i+2*h:i+3*h:i+3*h], v[i+3*h:i+4*h:i+4*h]
-			for j := range a {
-				p, q, r, s := a[j]+b[j], a[j]-b[j], c[j]+d[j], c[j]-d[j]
-				a[j], b[j], c[j], d[j] = p+r, q+s, p-r, q-s
-			}
-		}
-	}
-	if h < len(v) {
-		a, b := v[:h], v[h:][:h]
-		for j := range a {
-			a[j], b[j] = a[j]+b[j], a[j]-b[j]
-		}
-	}
-	scale := float32(1 / math.Sqrt(float64(len(v))))
-	for i := range v {
-		v[i] *= scale
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"sync/atomic"
 )
 
@@ -90,7 +91,10 @@ func (x *Index) Save(ctx context.Context, kept Kept, k Keeper) (Kept, []byte, er
 
 // save writes the parts of the graph over rows below n that changed.
 func (g *graph) save(ctx context.Context, r *rows, n int, had, now map[int]uint64, put func(Part, []byte) error) error {
-	var gen uint64
+	gen := rand.Uint64() >> 1 // so that no part of an earlier graph passes for one of this
+	if len(had) > 0 {
+		gen = 0
+	}
 	for _, of := range had {
 		gen = max(gen, of)
 	}

@@ -70,8 +70,8 @@ func coarseQueriesGo(out []int32, code []byte, queries []int8) {
 
 func foldGo(q []int8, code []byte, a, b []float32) {
 	for i := range q {
-		x := math.RoundToEven(float64(a[i])*float64(code[i]) + float64(b[i]))
-		q[i] = int8(max(-Limit, min(Limit, x)))
+		x := float32(a[i]*float32(code[i])) + b[i]
+		q[i] = int8(math.RoundToEven(float64(max(-Limit, min(Limit, x)))))
 	}
 }
 
@@ -103,4 +103,28 @@ func dotGo(v, w []float32) float32 {
 		h += x[7] * y[7]
 	}
 	return (a + b) + (c + d) + ((e + f) + (g + h))
+}
+
+// hadamardGo adds and subtracts numbers that lie 1, then 2, 4, 8 … apart: two of
+// these stages at once, which changes no sum.
+func hadamardGo(x []float32, scale float32) {
+	h := 1
+	for ; 4*h <= len(x); h *= 4 {
+		for i := 0; i < len(x); i += 4 * h {
+			a, b, c, d := x[i:i+h:i+h], x[i+h:i+2*h:i+2*h], x[i+2*h:i+3*h:i+3*h], x[i+3*h:i+4*h:i+4*h]
+			for j := range a {
+				p, q, r, s := a[j]+b[j], a[j]-b[j], c[j]+d[j], c[j]-d[j]
+				a[j], b[j], c[j], d[j] = p+r, q+s, p-r, q-s
+			}
+		}
+	}
+	if h < len(x) {
+		a, b := x[:h], x[h:][:h]
+		for j := range a {
+			a[j], b[j] = a[j]+b[j], a[j]-b[j]
+		}
+	}
+	for i := range x {
+		x[i] *= scale
+	}
 }

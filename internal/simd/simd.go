@@ -1,5 +1,7 @@
 package simd
 
+import "math"
+
 // ScoreRun computes out[r] = Σ codes[r*len(q)+i]·q[i] for the rows that out has
 // room for. codes holds exactly as many.
 func ScoreRun(out []int32, codes []byte, q []int8) {
@@ -67,8 +69,9 @@ func CoarseQueries(out []int32, code []byte, queries []int8) {
 	}
 }
 
-// Fold computes q[i] = a[i]·code[i] + b[i], rounded to the nearest (a half to the
-// even one) and kept within [Limit]. All have the same length, a multiple of [Align].
+// Fold computes q[i] = a[i]·code[i] + b[i], product and sum rounded as float32, kept
+// within [Limit] and rounded to the nearest (a half to the even one). a and b are
+// finite. All have the same length, a multiple of [Align].
 func Fold(q []int8, code []byte, a, b []float32) {
 	if len(code) != len(q) || len(a) != len(q) || len(b) != len(q) || len(q)%Align != 0 {
 		panic("simd: fold slices of different lengths")
@@ -105,6 +108,16 @@ func Dot(a, b []float32) float32 {
 		sum += a[i] * b[i]
 	}
 	return sum
+}
+
+// Hadamard multiplies x, whose length is a power of two, with the Walsh-Hadamard
+// matrix that keeps its length. All versions compute the same bits.
+func Hadamard(x []float32) {
+	n := len(x)
+	if n == 0 || n&(n-1) != 0 {
+		panic("simd: a length that is no power of two")
+	}
+	hadamard(x, float32(1/math.Sqrt(float64(n))))
 }
 
 // Prefetch asks for the n bytes at p, which will be read soon. It changes nothing,

@@ -75,6 +75,14 @@ func dot(a, b []float32) float32 {
 	return dotGo(a, b)
 }
 
+func hadamard(x []float32, scale float32) {
+	if wide && len(x) >= 32 {
+		hadamardAVX2(&x[0], len(x), scale)
+		return
+	}
+	hadamardGo(x, scale)
+}
+
 // In all of these the lengths are those of the slices behind the pointers: n rows
 // of width numbers, width a multiple of 32 and neither zero.
 
@@ -104,6 +112,9 @@ func dotFineAVX2(code *byte, fine *uint16, w *float32, width int) float32
 
 //go:noescape
 func dotAVX2(a, b *float32, width int) float32
+
+//go:noescape
+func hadamardAVX2(x *float32, n int, scale float32)
 
 //go:noescape
 func prefetch(p *byte, n int)

@@ -24,4 +24,6 @@ func dotFine(code []byte, fine []uint16, w []float32) float32 { return dotFineGo
 
 func dot(a, b []float32) float32 { return dotGo(a, b) }
 
+func hadamard(x []float32, scale float32) { hadamardGo(x, scale) }
+
 func prefetch(*byte, int) {}

@@ -1,0 +1,363 @@
+package index
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/clipsearch/clipsearch"
+	"github.com/clipsearch/clipsearch/index/ann"
+)
+
+// What is derived of a space's vectors lies in the store in parts, each under a
+// generation of its own, and a manifest that names them. From the moment that it is
+// of on, every transaction that touches vectors of the space says so in a journal;
+// whoever loads the parts goes through that.
+
+// manifest is what S/<space> holds.
+type manifest struct {
+	Seq   uint64 `cbor:"1,keyasint"` // of the last entry of the journal that it knows
+	Saved []byte `cbor:"2,keyasint"` // by package ann
+}
+
+// journal says which spaces have one, and numbers its entries. Guarded by x.writing.
+type journal struct {
+	seq    uint64
+	spaces map[clipsearch.Space]bool
+}
+
+func manifestKey(space clipsearch.Space) []byte { return spaceKey(manifestPrefix, space) }
+
+func journalKey(space clipsearch.Space, seq uint64) []byte {
+	return binary.BigEndian.AppendUint64(spaceKey(journalPrefix, space), seq)
+}
+
+// partKey is where a part is kept.
+func partKey(space clipsearch.Space, p ann.Part) []byte {
+	prefix, gen := codesPrefix, uint64(p.Epoch)
+	if p.Links {
+		prefix, gen = graphPrefix, p.Gen
+	}
+	key := binary.BigEndian.AppendUint64(spaceKey(prefix, space), gen)
+	return binary.BigEndian.AppendUint32(key, uint32(p.N))
+}
+
+const (
+	journalKeyLen = 2 + len(clipsearch.Space{}) + 8
+	partKeyLen    = 2 + len(clipsearch.Space{}) + 8 + 4
+)
+
+// openJournal finds out which spaces have a journal, and where it ends.
+func (x *Index) openJournal() error {
+	j := journal{spaces: map[clipsearch.Space]bool{}}
+	err := x.store.view(func(t tx) error {
+		err := t.scan([]byte(manifestPrefix), true, func(key, value []byte, err error) error {
+			if len(key) != 2+len(clipsearch.Space{}) {
+				return nil // Check names it
+			}
+			j.spaces[clipsearch.Space(key[2:])] = true
+			var m manifest
+			if err == nil && decode(value, &m) == nil {
+				j.seq = max(j.seq, m.Seq)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		return t.scan([]byte(journalPrefix), false, func(key, _ []byte, _ error) error {
+			if len(key) == journalKeyLen {
+				j.seq = max(j.seq, binary.BigEndian.Uint64(key[journalKeyLen-8:]))
+			}
+			return nil
+		})
+	})
+	x.journal = j
+	return err
+}
+
+// note writes into the journals which pictures' vectors part changes.
+func (x *Index) note(t tx, p *plan, part []*change) error {
+	if len(x.journal.spaces) == 0 {
+		return nil
+	}
+	x.journal.seq++
+	for space := range x.journal.spaces {
+		var ids []byte
+		for _, c := range part {
+			if c.touches(space, p.space) {
+				ids = append(ids, c.id[:]...)
+			}
+		}
+		if len(ids) == 0 {
+			continue
+		}
+		if err := t.set(journalKey(space, x.journal.seq), ids); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// touches reports whether c changes which vectors there are of a space; of is that
+// of c's own.
+func (c *change) touches(space, of clipsearch.Space) bool {
+	if len(c.vectors) > 0 && space == of {
+		return true
+	}
+	if slices.ContainsFunc(c.others, func(s clipsearch.SpaceVectors) bool { return s.Space == space }) {
+		return true
+	}
+	return c.old != nil && c.old.of(space).Vectors > 0 && (c.gone() || c.rec.of(space).Vectors != c.old.of(space).Vectors)
+}
+
+// loadSaved loads what the store has of a space: nil if it has nothing, or not
+// what was the last.
+func (x *Index) loadSaved(ctx context.Context, meta Meta, p *pictures, number func(clipsearch.ID) doc) (n *near, err error) {
+	err = x.view(ctx, func(t tx) error {
+		var m manifest
+		b, err := t.get(manifestKey(meta.Space))
+		if err == nil {
+			err = decode(b, &m)
+		}
+		if err != nil {
+			return err
+		}
+		o, err := x.nearOptions(meta, p)
+		if err != nil {
+			return err
+		}
+		kept, err := ann.Keeps(m.Saved)
+		if err != nil {
+			return err
+		}
+		a, err := ann.Load(ctx, o, m.Saved, func(name ann.Name) uint32 { return uint32(number(clipsearch.ID(name))) },
+			func(part ann.Part) ([]byte, error) { return t.get(partKey(meta.Space, part)) })
+		if err != nil {
+			return err
+		}
+		n = newNear(a)
+		n.kept, n.saved = kept, m.Seq
+		return n.replay(ctx, t, meta, number)
+	})
+	if err != nil && ctx.Err() == nil {
+		return nil, nil // it is made again from the vectors
+	}
+	return n, err
+}
+
+// replay goes through what was written since n was saved.
+func (n *near) replay(ctx context.Context, t tx, meta Meta, number func(clipsearch.ID) doc) error {
+	ids := map[clipsearch.ID]bool{}
+	err := t.scanFrom(spaceKey(journalPrefix, meta.Space), journalKey(meta.Space, n.saved+1), true, func(_, value []byte, err error) error {
+		if err != nil || len(value)%len(clipsearch.ID{}) != 0 {
+			return errDamaged
+		}
+		for id := range slices.Chunk(value, len(clipsearch.ID{})) {
+			ids[clipsearch.ID(id)] = true
+		}
+		return ctx.Err()
+	})
+	if err != nil {
+		return err
+	}
+	sorted := slices.SortedFunc(maps.Keys(ids), func(a, b clipsearch.ID) int { return slices.Compare(a[:], b[:]) })
+	v := make(clipsearch.Vector, meta.Dim)
+	for _, id := range sorted {
+		d := number(id)
+		n.Remove(d)
+		err := t.scan(vectorsKey(vectorPrefix, meta.Space, id), true, func(_, value []byte, err error) error {
+			if err != nil || decodeVector(v, value) != nil || unitLength(v) != nil {
+				return ctx.Err() // Check names it
+			}
+			return n.Add(d, v)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// saveDue is how many entries the journal may have before codes and graph are
+// written; of a large index, a part of its vectors.
+func saveDue(n int) uint64 { return uint64(max(64, n/2000)) }
+
+// saveNear writes what the store lacks of n, if that is due or forced.
+func (x *Index) saveNear(ctx context.Context, meta Meta, p *pictures, n *near, force bool) error {
+	x.saving.Lock()
+	defer x.saving.Unlock()
+	x.writing.Lock()
+	behind := x.journal.seq - n.saved
+	x.writing.Unlock()
+	if n.Len() < x.tuning.saved || n.Current(n.kept) && (behind == 0 || !force && behind < saveDue(n.Len())) || n.ctx.Err() != nil {
+		return nil
+	}
+	s := &saver{x: x, meta: meta}
+	kept, saved, err := n.Save(ctx, n.kept, ann.Keeper{
+		At:   func(freeze func()) { s.at(freeze) },
+		Name: func(d uint32) ann.Name { return ann.Name(p.name(doc(d))) },
+		Put:  s.put,
+	})
+	if err == nil {
+		err = s.flush()
+	}
+	if err != nil || kept.File == "" {
+		return err
+	}
+	if err := s.finish(saved); err != nil {
+		return err
+	}
+	n.kept, n.saved = kept, s.seq
+	if n.ctx.Err() != nil {
+		return nil // what has taken its place has files of its own
+	}
+	return s.sweep(ctx, kept)
+}
+
+// saver writes the parts of one saving.
+type saver struct {
+	x    *Index
+	meta Meta
+	seq  uint64
+	keys [][]byte
+	vals [][]byte
+	size int
+}
+
+// at has the journal begin at the moment of which the parts are.
+func (s *saver) at(freeze func()) {
+	s.x.writing.Lock()
+	defer s.x.writing.Unlock()
+	freeze()
+	s.seq = s.x.journal.seq
+	s.x.journal.spaces[s.meta.Space] = true
+}
+
+// put writes parts, several in a transaction.
+func (s *saver) put(p ann.Part, b []byte) error {
+	s.keys, s.vals, s.size = append(s.keys, partKey(s.meta.Space, p)), append(s.vals, b), s.size+len(b)
+	if s.size < 1<<20 {
+		return nil
+	}
+	return s.flush()
+}
+
+func (s *saver) flush() error {
+	err := s.x.update(func(t tx) error {
+		for i, key := range s.keys {
+			if err := t.set(key, s.vals[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	s.keys, s.vals, s.size = nil, nil, 0
+	return err
+}
+
+// finish writes the manifest, unless the space has gone meanwhile.
+func (s *saver) finish(saved []byte) error {
+	return s.x.update(func(t tx) error {
+		if _, err := t.spaceEntry(s.meta.Space); err != nil {
+			return fmt.Errorf("save codes of space %.12s: %w", s.meta.Space, err)
+		}
+		return t.set(manifestKey(s.meta.Space), encode(manifest{Seq: s.seq, Saved: saved}))
+	})
+}
+
+// sweep removes parts, entries of the journal and files that nothing refers to any
+// more.
+func (s *saver) sweep(ctx context.Context, kept ann.Kept) error {
+	keep := map[string]bool{}
+	for _, p := range kept.Parts() {
+		keep[string(partKey(s.meta.Space, p))] = true
+	}
+	var drop [][]byte
+	err := s.x.view(ctx, func(t tx) error {
+		for _, prefix := range []string{codesPrefix, graphPrefix, journalPrefix} {
+			keys, err := t.keys(spaceKey(prefix, s.meta.Space))
+			if err != nil {
+				return err
+			}
+			for _, key := range keys {
+				old := prefix != journalPrefix || len(key) == journalKeyLen && binary.BigEndian.Uint64(key[journalKeyLen-8:]) <= s.seq
+				if old && !keep[string(key)] {
+					drop = append(drop, key)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := dropKeys(drop, s.x.update); err != nil {
+		return err
+	}
+	return sweepFiles(filepath.Join(s.x.dir, "vectors", s.meta.Space.String()), kept.File)
+}
+
+// dropKeys deletes keys, some hundreds in a transaction.
+func dropKeys(keys [][]byte, update func(func(tx) error) error) error {
+	for part := range slices.Chunk(keys, 1000) {
+		err := update(func(t tx) error {
+			w := writer{t: t}
+			for _, key := range part {
+				w.delete(key)
+			}
+			return w.err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sweepFiles removes all files in dir but one. Those that are still mapped go when
+// their maps do.
+func sweepFiles(dir, keep string) error {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, f := range files {
+		if f.Name() != keep {
+			errs = append(errs, os.Remove(filepath.Join(dir, f.Name())))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// forgetDerived removes what is derived of a space. The caller holds x.writing.
+func (x *Index) forgetDerived(space clipsearch.Space) error {
+	delete(x.journal.spaces, space)
+	err := x.store.update(func(t tx) error { return t.delete(manifestKey(space)) })
+	if err != nil {
+		return err
+	}
+	var keys [][]byte
+	err = x.store.view(func(t tx) error {
+		for _, prefix := range []string{codesPrefix, graphPrefix, journalPrefix} {
+			found, err := t.keys(spaceKey(prefix, space))
+			if keys = append(keys, found...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := dropKeys(keys, x.store.update); err != nil {
+		return err
+	}
+	return os.RemoveAll(filepath.Join(x.dir, "vectors", space.String()))
+}
