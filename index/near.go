@@ -13,10 +13,11 @@ import (
 	"github.com/clipsearch/clipsearch/index/ann"
 )
 
+// InMemory vectors and fewer are held in memory whole; of more the numbers that
+// answers are scored by at last stay in their file.
+const InMemory = 200_000
+
 const (
-	// inMemory vectors and fewer are held in memory whole; of more the numbers
-	// that answers are scored by at last stay in their file.
-	inMemory = 200_000
 	// sample is how many vectors codes are learned from.
 	sample = 4096
 )
@@ -73,7 +74,7 @@ func (x *Index) nearOptions(m Meta, p *pictures) (ann.Options, error) {
 		dir = "" // a medium that is only read
 	}
 	return ann.Options{
-		Dim: m.Dim, Dir: dir, DirFrom: x.tuning.saved, GraphFrom: x.tuning.graph, InMemory: inMemory, Workers: workers(),
+		Dim: m.Dim, Dir: dir, DirFrom: x.tuning.saved, GraphFrom: x.tuning.graph, InMemory: InMemory, Workers: workers(),
 		Less:    func(a, b uint32) bool { return p.less(doc(a), doc(b)) },
 		Vectors: func(d uint32) [][]float32 { return x.vectorsKept(m, p.name(doc(d))) },
 	}, nil

@@ -147,6 +147,8 @@ func (x *Index) Answering(ctx context.Context) (clipsearch.Space, error) {
 // Spaces tells which space answers, what a rollback goes back to, and how far a
 // change to another one is.
 func (x *Index) Spaces(ctx context.Context) (s clipsearch.Spaces, err error) {
+	x.mu.RLock() // no change comes between what is in memory and what the store says
+	defer x.mu.RUnlock()
 	m := x.meta()
 	var list []clipsearch.SpaceStats
 	var w intent

@@ -13,17 +13,7 @@ import (
 // Stats tells what the index holds and takes. It counts nothing: the counts are
 // kept by every write.
 func (x *Index) Stats(ctx context.Context) (clipsearch.Stats, error) {
-	m := x.meta()
-	st := clipsearch.Stats{Model: m.Model, Dim: m.Dim, Bytes: map[string]int64{}}
-	err := x.view(ctx, func(t tx) error {
-		n, err := t.counts()
-		if err != nil {
-			return fmt.Errorf("read counts: %w: run `clipsearch check --repair`", err)
-		}
-		st.Images, st.Files, st.Captions = n.Images, n.Files, n.Captions
-		st.Spaces, err = x.spaces(t, n)
-		return err
-	})
+	st, err := x.counted(ctx)
 	if err != nil {
 		return st, fmt.Errorf("stats: %w", err)
 	}
@@ -40,6 +30,24 @@ func (x *Index) Stats(ctx context.Context) (clipsearch.Stats, error) {
 	st.Bytes["text"] += treeSize(nextDir(filepath.Join(x.dir, "text")))
 	st.MemoryBytes = x.memoryBytes()
 	return st, nil
+}
+
+// counted is what Stats tells of the store.
+func (x *Index) counted(ctx context.Context) (clipsearch.Stats, error) {
+	x.mu.RLock() // no change of space comes between what is in memory and what the store says
+	defer x.mu.RUnlock()
+	m := x.meta()
+	st := clipsearch.Stats{Model: m.Model, Dim: m.Dim, Bytes: map[string]int64{}}
+	err := x.view(ctx, func(t tx) error {
+		n, err := t.counts()
+		if err != nil {
+			return fmt.Errorf("read counts: %w: run `clipsearch check --repair`", err)
+		}
+		st.Images, st.Files, st.Captions = n.Images, n.Files, n.Captions
+		st.Spaces, err = x.spaces(t, n)
+		return err
+	})
+	return st, err
 }
 
 // memoryBytes is what the vectors and columns in memory take, about.

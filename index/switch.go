@@ -259,6 +259,20 @@ func (x *Index) changeTo(ctx context.Context, to clipsearch.Space, owed bool) er
 // setMetaAnd makes m what the index is, in one transaction with what more writes, and
 // mem, unless it is nil, what searches work on. The caller holds x.writing.
 func (x *Index) setMetaAnd(m Meta, mem *memory, more func(*writer)) error {
+	err := x.commitMeta(m, mem, more)
+	if err != nil {
+		return fmt.Errorf("write what index %s is, with model %s: %w", x.dir, m.Model, withSpace(err, x.dir))
+	}
+	// The store has it now. Were the process to end here, or the disk to be full, the
+	// next Open would have the files follow.
+	_ = writeMeta(x.dir, m)
+	return nil
+}
+
+// commitMeta is the moment of a change: who reads sees all of it or nothing.
+func (x *Index) commitMeta(m Meta, mem *memory, more func(*writer)) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	err := x.store.update(func(t tx) error {
 		w := writer{t: t}
 		w.set([]byte(metaKey), encode(m))
@@ -266,13 +280,8 @@ func (x *Index) setMetaAnd(m Meta, mem *memory, more func(*writer)) error {
 		return w.err
 	})
 	if err != nil {
-		return fmt.Errorf("write what index %s is, with model %s: %w", x.dir, m.Model, withSpace(err, x.dir))
+		return err
 	}
-	// The store has it now. Were the process to end here, or the disk to be full, the
-	// next Open would have the files follow.
-	_ = writeMeta(x.dir, m)
-	x.mu.Lock()
-	defer x.mu.Unlock()
 	x.setMeta(m)
 	if mem != nil {
 		x.replace(mem)

@@ -311,6 +311,20 @@ func TestReadersOfAChange(t *testing.T) {
 	switched(t, x, false)
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			s, err := x.Spaces(ctx)
+			if err != nil || s.Next.Digest == s.Answering.Digest || s.Answering.Images != 50 || s.Previous.Images != 50 {
+				t.Errorf("Spaces = %+v, %v, want one of the two, and the other", s, err)
+				return
+			}
+		}
+	})
 	for range 4 {
 		wg.Go(func() {
 			for n := 0; ; n = (n + 1) % 50 {
@@ -330,10 +344,16 @@ func TestReadersOfAChange(t *testing.T) {
 		})
 	}
 	for range 20 {
-		must(t, x.Rollback(ctx))
-		if _, err := x.Change(ctx); err != nil {
-			t.Error(err)
+		to := clipsearch.SpaceStats{Model: "test-model", Digest: testSpace, Dim: testDim}
+		if spaces(t, x).Answering.Digest == testSpace {
+			to = second
 		}
+		must(t, x.SwitchTo(ctx, to))
+		if done, err := x.Change(ctx); err != nil || !done {
+			t.Errorf("Change = %v, %v", done, err)
+		}
+		must(t, x.Rollback(ctx))
+		must(t, x.Rollback(ctx))
 	}
 	close(stop)
 	wg.Wait()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/clipsearch/clipsearch"
@@ -140,16 +141,25 @@ func (e *encoders) save(to string) error {
 	return m.WriteModel(to)
 }
 
+// keptModels are the copies of models in the index, of --precision if that is given.
+func (a *app) keptModels() (list []clip.Model) {
+	manifests, _ := filepath.Glob(filepath.Join(a.options.index, "models", "*", clip.ManifestName))
+	for _, name := range manifests {
+		dir := filepath.Dir(name)
+		if m, err := clip.ReadCopy(dir, a.options.precision); err == nil && m.Space().String() == filepath.Base(dir) {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
 // keptModel finds the copy that an index keeps of a model, by its name or by the
 // beginning of its digest.
 func (a *app) keptModel(name string) (m clip.Model, found bool, err error) {
-	dirs, _ := filepath.Glob(filepath.Join(a.options.index, "models", "*", clip.ManifestName))
-	for _, manifest := range dirs {
-		dir := filepath.Dir(manifest)
-		kept, err := clip.ReadCopy(dir, a.options.precision)
-		digest := filepath.Base(dir)
+	for _, kept := range a.keptModels() {
+		called := kept.Name == name || len(name) >= 8 && strings.HasPrefix(kept.Space().String(), name)
 		switch {
-		case err != nil || kept.Name != name && (len(name) < 8 || len(name) > len(digest) || digest[:len(name)] != name):
+		case !called:
 			continue
 		case found:
 			return m, true, mistake("index %s keeps several models that are called %s: name one by its digest (%.12s, %.12s)", a.options.index, name, m.Space(), kept.Space())

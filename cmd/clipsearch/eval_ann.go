@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
+	"math"
 	"os"
-	"path/filepath"
 
 	"github.com/clipsearch/clipsearch/index/ann"
 )
@@ -20,14 +20,17 @@ type measured struct {
 
 func newMeasured(o indexOptions, dim, threads int) (*measured, error) {
 	x := &measured{graph: !o.exact, threads: threads, options: ann.Options{
-		Dim: dim, M: o.m, EfConstruction: o.efConstruction, Seed: o.generate.Seed, Workers: threads,
+		Dim: dim, M: o.m, EfConstruction: o.efConstruction, Seed: o.generate.Seed, Workers: threads, GraphFrom: 1,
 	}}
+	if o.exact {
+		x.options.GraphFrom = math.MaxInt
+	}
 	if o.place == "disk" {
 		dir, err := os.MkdirTemp("", "clipsearch-eval-")
 		if err != nil {
 			return nil, err
 		}
-		x.dir, x.options.FineFile = dir, filepath.Join(dir, "vectors")
+		x.dir, x.options.Dir = dir, dir
 	}
 	return x, nil
 }
@@ -41,15 +44,15 @@ func (x *measured) Build(ctx context.Context, n int, vector func(i int) []float3
 }
 
 func (x *measured) Find(rows []int64, q []float32, k, ef int) []int64 {
-	for _, n := range x.index.Search(q, ann.Search{K: k, Ef: ef, Exact: ef == 0, Graph: ef != 0, Threads: x.threads}) {
+	for _, n := range x.index.Search(q, ann.Search{K: k, Ef: ef, Exact: !x.graph, Graph: x.graph, Threads: x.threads}) {
 		rows = append(rows, int64(n.Doc))
 	}
 	return rows
 }
 
-func (x *measured) Bytes() (memory, mapped int64) { return 0, 0 }
+func (x *measured) Bytes() (memory, mapped int64) { return x.index.Bytes() }
 
-func (x *measured) ScanBytes() int64 { return int64(x.n * x.options.Dim) }
+func (x *measured) ScanBytes() int64 { return x.index.ScanBytes() }
 
 func (x *measured) Close() error {
 	if x.dir == "" {

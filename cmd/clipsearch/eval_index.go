@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/clipsearch/clipsearch/eval"
+	"github.com/clipsearch/clipsearch/index"
 	"github.com/clipsearch/clipsearch/internal/npy"
 )
 
@@ -55,7 +56,7 @@ a file are brought to length one.`,
 	f.StringVar(&o.vectors, "vectors", "", "take the vectors from `F.npy`, one a row")
 	f.StringVar(&o.queries, "query-vectors", "", "and the queries from `F.npy`")
 	f.StringVar(&o.ef, "ef-search", "10,16,24,32,48,64,96,128,192,256,384,512,768,1024", "measure with each of `LIST`")
-	f.StringVar(&o.place, "vectors-in", "memory", "keep what rescoring reads in `memory|disk`")
+	f.StringVar(&o.place, "vectors-in", "", "keep what rescoring reads in `memory|disk` (default: as an index does, on disk from 200,000 vectors on)")
 	f.BoolVar(&o.exact, "exact", false, "compare with every vector instead of going through the graph")
 	f.StringVar(&o.results, "results", "", "write the rows found to `F.npy`: int64 [points, queries, 10]")
 	f.IntVar(&o.m, "m", 16, "links of a node on the upper levels; half of those on level 0")
@@ -74,6 +75,12 @@ func runEvalIndex(ctx context.Context, a *app, o indexOptions) error {
 	vectors, queries, err := o.matrices(a)
 	if err != nil {
 		return err
+	}
+	if o.place == "" {
+		o.place = "memory"
+		if vectors.Rows() > index.InMemory {
+			o.place = "disk"
+		}
 	}
 	x, err := newMeasured(o, vectors.Dim, a.options.threads)
 	if err != nil {
@@ -125,7 +132,7 @@ func (o indexOptions) valid() error {
 		return mistake("--vectors and --query-vectors belong together")
 	case o.vectors != "" && (o.given["like"]):
 		return mistake("--like is of generated vectors: leave it out, or --vectors and --query-vectors")
-	case !slices.Contains([]string{"memory", "disk"}, o.place):
+	case !slices.Contains([]string{"", "memory", "disk"}, o.place):
 		return mistake("--vectors-in %q is neither memory nor disk", o.place)
 	case o.m < 2 || o.m > 64:
 		return mistake("--m %d is not between 2 and 64", o.m)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -38,6 +39,11 @@ func newModelListCommand(a *app) *cobra.Command {
 			for _, e := range entries {
 				if e.IsDir() {
 					rows = append(rows, row{e.Name(), filepath.Join(modelsDir(), e.Name())})
+				}
+			}
+			for _, m := range a.keptModels() {
+				if !slices.ContainsFunc(rows, func(r row) bool { return r.Name == m.Name }) {
+					rows = append(rows, row{m.Name, m.Path("")})
 				}
 			}
 			if a.options.json {

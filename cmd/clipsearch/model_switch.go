@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -104,11 +103,6 @@ func (a *app) modelToSwitchTo(ctx context.Context, name string) (clip.Model, err
 		return clip.Model{}, err
 	}
 	m, err := a.readModel(name)
-	if errors.Is(err, clipsearch.ErrInvalid) {
-		if kept, found, kerr := a.keptModel(name); found {
-			m, err = kept, kerr
-		}
-	}
 	if err != nil {
 		return m, err
 	}

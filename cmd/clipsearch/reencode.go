@@ -76,8 +76,8 @@ func wanted(s clipsearch.Spaces) *clipsearch.SpaceStats {
 	return nil
 }
 
-// complete works until the index lacks nothing. What it has done when it is stopped
-// stays done.
+// complete works until the index lacks nothing, or its owner is at it. What it has
+// done when it is stopped stays done.
 func (w *worker) complete(ctx context.Context, x changing, report func(ingest.Progress)) error {
 	for {
 		s, err := x.Spaces(ctx)
@@ -85,7 +85,7 @@ func (w *worker) complete(ctx context.Context, x changing, report func(ingest.Pr
 			return err
 		}
 		to := wanted(s)
-		if to == nil {
+		if to == nil || s.Carried {
 			return nil
 		}
 		err = w.reencode(ctx, x, s, *to, report)
@@ -116,7 +116,7 @@ func (a *app) completeOwed(ctx context.Context, store ingest.Store) error {
 	return w.complete(ctx, x, nil)
 }
 
-// errUnwanted ends work on a space that is not wanted any more.
+// errUnwanted ends work on a space that is not wanted any more, or not from here.
 var errUnwanted = errors.New("another space is wanted by now")
 
 // reencode gives every picture its vectors of one space, while that is wanted.
@@ -148,7 +148,8 @@ func (w *worker) reencode(ctx context.Context, x changing, s clipsearch.Spaces, 
 	return err
 }
 
-// watch calls stop when the index wants another space than this one, until ctx ends.
+// watch calls stop when the index wants another space than this one, or its owner
+// makes the vectors by now, until ctx ends.
 func watch(ctx context.Context, x changing, space clipsearch.Space, stop func()) {
 	tick := time.NewTicker(workEvery)
 	defer tick.Stop()
@@ -159,7 +160,7 @@ func watch(ctx context.Context, x changing, space clipsearch.Space, stop func())
 		case <-tick.C:
 		}
 		if s, err := x.Spaces(ctx); err == nil {
-			if to := wanted(s); to == nil || to.Digest != space {
+			if to := wanted(s); to == nil || to.Digest != space || s.Carried {
 				stop()
 				return
 			}

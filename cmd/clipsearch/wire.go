@@ -91,7 +91,8 @@ func loaderPath() string {
 func modelsDir() string { return filepath.Join(xdg.DataHome, "clipsearch", "models") }
 
 // readModel reads the model that a name or a directory names: "builtin" or the
-// built-in model's own name, an installed one, or a directory.
+// built-in model's own name, a directory, an installed one, or one that the index
+// keeps a copy of.
 func (a *app) readModel(name string) (clip.Model, error) {
 	if name == "" || name == "builtin" {
 		return a.readBuiltin()
@@ -106,6 +107,9 @@ func (a *app) readModel(name string) (clip.Model, error) {
 		if st, err := os.Stat(filepath.Join(modelsDir(), name)); err == nil && st.IsDir() {
 			return clip.ReadModel(filepath.Join(modelsDir(), name), a.options.precision)
 		}
+	}
+	if m, found, err := a.keptModel(name); found {
+		return m, err
 	}
 	return clip.Model{}, mistake("no model is called %s, and it is no directory: `clipsearch model list` tells which there are", name)
 }

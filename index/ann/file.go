@@ -1,8 +1,10 @@
 package ann
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -36,6 +38,21 @@ func lastFile(dir string) (last int64) {
 		}
 	}
 	return last
+}
+
+// tidy removes the files of rows in Dir that are neither in use nor among keep.
+func (x *Index) tidy(keep ...string) error {
+	x.working.Lock()
+	defer x.working.Unlock()
+	files, _ := os.ReadDir(x.options.Dir) // none if there is no Dir
+	keep = append(keep, x.state.Load().rows.place.name())
+	var all error
+	for _, f := range files {
+		if strings.HasPrefix(f.Name(), filePrefix) && !slices.Contains(keep, f.Name()) {
+			all = errors.Join(all, os.Remove(filepath.Join(x.options.Dir, f.Name())))
+		}
+	}
+	return all
 }
 
 // lengthen has f reach to size at least.

@@ -35,7 +35,7 @@ func openFile(path string) (place, error) {
 
 func (onDisk) summed() bool { return true }
 
-func (d onDisk) file() string { return filepath.Base(d.path) }
+func (d onDisk) name() string { return filepath.Base(d.path) }
 
 // chunk maps chunk c, whose blocks it takes from the disk first: a page of a map
 // without one would kill the process when it is written.

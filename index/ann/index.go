@@ -186,15 +186,27 @@ func (x *Index) Bytes() (anonymous, mapped int64) {
 	return anonymous, mapped
 }
 
+// ScanBytes returns how many bytes of codes a query is compared with when it is
+// compared with every vector.
+func (x *Index) ScanBytes() int64 {
+	r := x.state.Load().rows
+	return int64(r.len()) * int64(r.quant.width/2)
+}
+
 func chunks(n int) int { return (n + chunkMask) >> chunkShift }
 
-// hugePage is what memory for rows is handed out in.
-const hugePage = 2 << 20
+// page and hugePage are what memory for rows is handed out in: the latter to chunks
+// that hold one.
+const page, hugePage = 4 << 10, 2 << 20
 
 // pages is what n rows of size bytes take.
 func pages(n, size int) int64 {
 	full, rest := n>>chunkShift, n&chunkMask
-	perChunk := func(rows int) int64 { return int64((rows*size + hugePage - 1) / hugePage * hugePage) }
+	unit := page
+	if chunkRows*size >= hugePage {
+		unit = hugePage
+	}
+	perChunk := func(rows int) int64 { return int64((rows*size + unit - 1) / unit * unit) }
 	return int64(full)*perChunk(chunkRows) + perChunk(rest)
 }
 

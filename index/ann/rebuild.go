@@ -70,7 +70,7 @@ func (x *Index) worn(st *state) bool {
 		return true
 	}
 	live := n - dead
-	if x.filed(live) && st.rows.place.file() == "" {
+	if x.filed(live) && st.rows.place.name() == "" {
 		return true
 	}
 	if st.graph == nil && n >= x.options.GraphFrom && learned < enoughLearned {

@@ -71,7 +71,7 @@ func (x *Index) Save(ctx context.Context, kept Kept, k Keeper) (Kept, []byte, er
 	if kept.Epoch != r.epoch {
 		kept = Kept{Epoch: r.epoch}
 	}
-	now := Kept{Epoch: r.epoch, Rows: f.rows, Graph: map[int]uint64{}, File: r.place.file()}
+	now := Kept{Epoch: r.epoch, Rows: f.rows, Graph: map[int]uint64{}, File: r.place.name()}
 	for b := kept.Rows / blockRows; b*blockRows < f.rows; b++ {
 		if err := ctx.Err(); err != nil {
 			return kept, nil, err

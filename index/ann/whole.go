@@ -13,7 +13,7 @@ type place interface {
 	// chunk returns size bytes for chunk c: those that are there already, or zeros.
 	chunk(c, size int, s *slabs) ([]byte, error)
 	summed() bool // rows carry checksums, since what the system hands back may be another
-	file() string // its name, without the directory; none if there is no file
+	name() string // of its file, if it has one
 }
 
 // inMemory keeps them in memory.
@@ -21,7 +21,7 @@ type inMemory struct{}
 
 func (inMemory) summed() bool { return false }
 
-func (inMemory) file() string { return "" }
+func (inMemory) name() string { return "" }
 
 func (inMemory) chunk(_, size int, s *slabs) ([]byte, error) { return s.allocate(size) }
 

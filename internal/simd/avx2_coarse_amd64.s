@@ -150,9 +150,9 @@ done:
 	VZEROUPPER
 	RET
 
-// ADDRESS sets dst to where the row at off(R8) lies. It uses AX and BX.
-#define ADDRESS(off, dst) \
-	MOVL off(R8), AX \
+// ADDRESS sets dst to where the row of number from lies. It uses AX and BX.
+#define ADDRESS(from, dst) \
+	MOVL from, AX \
 	MOVL AX, BX \
 	SHRL CX, BX \
 	ANDL R15, AX \
@@ -161,18 +161,18 @@ done:
 	ADDQ AX, dst
 
 #define ADDRESS4(off) \
-	ADDRESS(off, R12) \
-	ADDRESS((off+4), R13) \
-	ADDRESS((off+8), R14) \
-	ADDRESS((off+12), DX)
+	ADDRESS(off(R8), R12) \
+	ADDRESS(off+4(R8), R13) \
+	ADDRESS(off+8(R8), R14) \
+	ADDRESS(off+12(R8), DX)
 
-#define FETCH4 \
-	PREFETCHT0 (R12)(AX*1) \
-	PREFETCHT0 (R13)(AX*1) \
-	PREFETCHT0 (R14)(AX*1) \
-	PREFETCHT0 (DX)(AX*1)
+// AHEAD is how many rows ahead of those that are scored others are fetched.
+#define AHEAD 8
 
 // func coarseRowsAVX2(out *int32, chunks **byte, shift uint64, rows *uint32, n int, q *int8, width int)
+//
+// R8 is the next row to score, R9 how many there are; DX the next row to fetch, and
+// R13 where fetching stops for now.
 TEXT ·coarseRowsAVX2(SB), NOSPLIT, $0-56
 	MOVQ out+0(FP), DI
 	MOVQ chunks+8(FP), SI
@@ -186,40 +186,36 @@ TEXT ·coarseRowsAVX2(SB), NOSPLIT, $0-56
 	SHLQ CX, R15
 	DECQ R15
 	CONSTANTS
-	CMPQ R9, $4
-	JLT  one
-	ADDRESS4(0)
-	XORQ AX, AX
-
-first:
-	FETCH4
-	ADDQ $64, AX
-	CMPQ AX, R11
-	JLT  first
-	CMPQ R9, $8
-	JLT  four
-	ADDRESS4(16)
-	XORQ AX, AX
-
-second:
-	FETCH4
-	ADDQ $64, AX
-	CMPQ AX, R11
-	JLT  second
+	XORQ DX, DX
+	MOVQ $(AHEAD+4), R13
+	JMP limit
 
 four:
-	CMPQ R9, $12
-	JLT  fetched
-	ADDRESS4(32)
+	MOVQ $AHEAD, DX
+	MOVQ $(AHEAD+4), R13
+
+limit:
+	CMPQ R13, R9
+	CMOVQGT R9, R13
+	JMP fetch
+
+row:
+	ADDRESS(0(R8)(DX*4), R12)
 	XORQ AX, AX
 
-fetch:
-	FETCH4
+line:
+	PREFETCHT0 (R12)(AX*1)
 	ADDQ $64, AX
 	CMPQ AX, R11
-	JLT  fetch
+	JLT  line
+	INCQ DX
 
-fetched:
+fetch:
+	CMPQ DX, R13
+	JLT  row
+	CMPQ R9, $4
+	JLT  one
+
 	ADDRESS4(0)
 	XORQ AX, AX
 	ZERO(Y9, Y10, Y11, Y12)
@@ -250,7 +246,7 @@ loop4:
 one:
 	TESTQ R9, R9
 	JLE   done
-	ADDRESS(0, R12)
+	ADDRESS(0(R8), R12)
 	XORQ  AX, AX
 	VPXOR Y9, Y9, Y9
 

@@ -1,7 +1,6 @@
 package simd
 
 import (
-	"fmt"
 	"math"
 	"math/bits"
 	"math/rand/v2"
@@ -184,84 +183,6 @@ func TestFloats(t *testing.T) {
 	}
 }
 
-func BenchmarkScoreRun(b *testing.B) {
-	for _, n := range []int{64, 100_000} {
-		b.Run(fmt.Sprintf("512x%d", n), func(b *testing.B) {
-			r := rand.New(rand.NewPCG(1, 2))
-			codes, q, out := make([]byte, n*512), make([]int8, 512), make([]int32, n)
-			fill(r, codes, q, 0)
-			b.SetBytes(int64(len(codes)))
-			for b.Loop() {
-				ScoreRun(out, codes, q)
-			}
-		})
-	}
-}
-
-func BenchmarkCoarseRun(b *testing.B) {
-	for _, n := range []int{64, 100_000} {
-		b.Run(fmt.Sprintf("512x%d", n), func(b *testing.B) {
-			r := rand.New(rand.NewPCG(1, 2))
-			codes, q, out := make([]byte, n*256), make([]int8, 512), make([]int32, n)
-			fill(r, codes, q, 0)
-			b.SetBytes(int64(len(codes)))
-			for b.Loop() {
-				CoarseRun(out, codes, q)
-			}
-		})
-	}
-}
-
-func BenchmarkCoarseRows(b *testing.B) {
-	const n, shift = 100_000, 17
-	r := rand.New(rand.NewPCG(1, 2))
-	codes, q, out := make([]byte, n*256), make([]int8, 512), make([]int32, 24)
-	fill(r, codes, q, 0)
-	chunks := []*byte{&codes[0]}
-	rows := make([]uint32, 24*4096)
-	for i := range rows {
-		rows[i] = r.Uint32N(n)
-	}
-	b.SetBytes(24 * 256)
-	i := 0
-	for b.Loop() {
-		CoarseRows(out, chunks, shift, rows[i*24:][:24], q)
-		i = (i + 1) % 4096
-	}
-}
-
-func BenchmarkScoreRows(b *testing.B) {
-	const n, shift = 100_000, 17
-	r := rand.New(rand.NewPCG(1, 2))
-	codes, q, out := make([]byte, n*512), make([]int8, 512), make([]int32, 24)
-	fill(r, codes, q, 0)
-	chunks := []*byte{&codes[0]}
-	rows := make([]uint32, 24*4096)
-	for i := range rows {
-		rows[i] = r.Uint32N(n)
-	}
-	b.SetBytes(24 * 512)
-	i := 0
-	for b.Loop() {
-		ScoreRows(out, chunks, shift, rows[i*24:][:24], q)
-		i = (i + 1) % 4096
-	}
-}
-
-func BenchmarkDotFine(b *testing.B) {
-	code, fine, w := make([]byte, 512), make([]uint16, 512), make([]float32, 512)
-	for b.Loop() {
-		DotFine(code, fine, w)
-	}
-}
-
-func BenchmarkFold(b *testing.B) {
-	code, q, w := make([]byte, 512), make([]int8, 512), make([]float32, 512)
-	for b.Loop() {
-		Fold(q, code, w, w)
-	}
-}
-
 func TestHadamard(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 7))
 	for n := 1; n <= 4096; n *= 2 {
@@ -286,32 +207,4 @@ func TestHadamard(t *testing.T) {
 			}
 		}
 	}
-}
-
-func BenchmarkHadamard(b *testing.B) {
-	x := make([]float32, 512)
-	b.Run("go", func(b *testing.B) {
-		for b.Loop() {
-			hadamardGo(x, 1)
-		}
-	})
-	b.Run("512", func(b *testing.B) {
-		for b.Loop() {
-			Hadamard(x)
-		}
-	})
-}
-
-func BenchmarkDot(b *testing.B) {
-	v, w := make([]float32, 512), make([]float32, 512)
-	b.Run("go", func(b *testing.B) {
-		for b.Loop() {
-			dotGo(v, w)
-		}
-	})
-	b.Run("512", func(b *testing.B) {
-		for b.Loop() {
-			Dot(v, w)
-		}
-	})
 }

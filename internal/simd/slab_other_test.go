@@ -1,0 +1,7 @@
+//go:build !linux
+
+package simd
+
+import "testing"
+
+func slab(_ testing.TB, n int) []byte { return make([]byte, n) }
