@@ -95,7 +95,7 @@ func (m *storeModel) step() (string, error) {
 	}{
 		{"put", 12, m.put}, {"delete", 2, m.delete}, {"forget", 2, m.forget},
 		{"switch", 2, m.switchTo}, {"re-encode", 8, m.reencode}, {"change", 4, m.change}, {"rollback", 1, m.rollback}, {"drop spaces", 1, m.dropSpaces},
-		{"export", 1, m.export}, {"import", 2, m.imports}, {"reopen", 2, m.reopen}, {"language", 1, m.language}, {"compact", 1, m.compact}, {"settle", 2, m.settle},
+		{"export", 1, m.export}, {"import", 2, m.imports}, {"reopen", 2, m.reopen}, {"language", 1, m.language}, {"compact", 1, m.compact}, {"settle", 2, m.settle}, {"harm", 2, m.harm},
 	}
 	all := 0
 	for _, s := range steps {
