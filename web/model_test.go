@@ -75,7 +75,11 @@ type embeddingsJSON struct {
 }
 
 func TestEmbeddings(t *testing.T) {
-	s := newSite(t, func(s *Server) { s.Model = func(context.Context) Model { return Model{Name: "fake-1", Tokens: func(text string) int { return len(text) }} } })
+	s := newSite(t, func(s *Server) {
+		s.Model = func(context.Context) Model {
+			return Model{Name: "fake-1", Tokens: func(text string) int { return len(text) }}
+		}
+	})
 	file := base64.StdEncoding.EncodeToString(photo(50))
 	got := read[embeddingsJSON](t, s.postJSON("/v1/embeddings",
 		`{"model":"any","user":"me","input":["a dog",{"text":"a dog"},{"image":"`+file+`"},{"image":"data:image/jpeg;base64,`+file+`"}]}`))
