@@ -25,6 +25,15 @@ func SpaceOf(ctx context.Context) Space {
 	return s
 }
 
+type exactKey struct{}
+
+// Exactly returns a context in which an index compares with every vector, where it
+// would else leave out those that are hardly near.
+func Exactly(ctx context.Context) context.Context { return context.WithValue(ctx, exactKey{}, true) }
+
+// IsExact reports whether ctx is one of [Exactly].
+func IsExact(ctx context.Context) bool { return ctx.Value(exactKey{}) != nil }
+
 // Spaces says how the spaces of an index stand to each other.
 type Spaces struct {
 	Answering SpaceStats

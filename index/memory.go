@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/clipsearch/clipsearch"
+	"github.com/clipsearch/clipsearch/index/ann"
 )
 
 // memory is what searches work on: loaded when the first asks for it, and kept up
@@ -231,8 +232,9 @@ func (x *Index) loadColumns(ctx context.Context, number func(clipsearch.ID) doc)
 	return columns, err
 }
 
-// Nearest returns the k pictures nearest to v among those that f admits, exactly,
-// best first. Of several vectors of a picture the best counts.
+// Nearest returns the k pictures nearest to v among those that f admits, best first:
+// hardly any other than the true ones, and exactly those under
+// [clipsearch.Exactly]. Of several vectors of a picture the best counts.
 func (x *Index) Nearest(ctx context.Context, v clipsearch.Vector, k int, f clipsearch.Filter) ([]clipsearch.Hit, error) {
 	ctx, err := x.validQuery(ctx, v, k)
 	if err != nil {
@@ -240,7 +242,7 @@ func (x *Index) Nearest(ctx context.Context, v clipsearch.Vector, k int, f clips
 	}
 	var hits []clipsearch.Hit
 	err = x.withVectors(ctx, f, func(m *memory) {
-		for _, nb := range m.vectors.Search(v, k, m.admitted(f)) {
+		for _, nb := range m.vectors.search(v, ann.Search{K: k, Admit: m.admitted(f), Exact: clipsearch.IsExact(ctx)}) {
 			hits = append(hits, clipsearch.Hit{ID: m.ids[nb.doc], Score: nb.score})
 		}
 	})

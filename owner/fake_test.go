@@ -266,6 +266,12 @@ func (x *fake) Compact(ctx context.Context) error {
 	return err
 }
 
+func (x *fake) Settle(ctx context.Context) error {
+	end, err := x.begin(ctx, "settle")
+	defer end()
+	return err
+}
+
 // The spaces are the real index's business.
 
 func (x *fake) Answering(ctx context.Context) (clipsearch.Space, error) {

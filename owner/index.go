@@ -46,7 +46,7 @@ func (h *Handle) Thumb(ctx context.Context, id clipsearch.ID) ([]byte, error) {
 }
 
 func (h *Handle) Nearest(ctx context.Context, v clipsearch.Vector, k int, f clipsearch.Filter) ([]clipsearch.Hit, error) {
-	return do(ctx, h, nearest, nearestQuery{v, k, f})
+	return do(ctx, h, nearest, nearestQuery{v, k, f, clipsearch.IsExact(ctx)})
 }
 
 func (h *Handle) Match(ctx context.Context, words string, k int, f clipsearch.Filter) ([]clipsearch.Hit, error) {
@@ -82,6 +82,11 @@ func (h *Handle) Check(ctx context.Context, repairing bool) ([]clipsearch.Proble
 
 func (h *Handle) Compact(ctx context.Context) error {
 	_, err := do(ctx, h, compact, none{})
+	return err
+}
+
+func (h *Handle) Settle(ctx context.Context) error {
+	_, err := do(ctx, h, settle, none{})
 	return err
 }
 

@@ -35,6 +35,7 @@ type nearestQuery struct {
 	Vector clipsearch.Vector
 	K      int
 	Filter clipsearch.Filter
+	Exact  bool
 }
 
 type matchQuery struct {
@@ -100,6 +101,7 @@ var (
 	check    = method[none, []clipsearch.Problem]{"check", false, callCheck}
 	repair   = method[none, []clipsearch.Problem]{"repair", true, callRepair}
 	compact  = method[none, none]{"compact", true, callCompact}
+	settle   = method[none, none]{"settle", false, callSettle}
 	writable = method[none, none]{"writable", false, callWritable}
 	answers  = method[none, clipsearch.Space]{"answering", false, bare(source.Answering)}
 	spaces   = method[none, clipsearch.Spaces]{"spaces", false, callSpaces}
@@ -122,12 +124,15 @@ type route interface {
 func routes() []route {
 	return []route{
 		seen, has, put, forget, remove, image, vector, thumb, nearest, match, captions,
-		files, stats, exports, imports, check, repair, compact, language, writable, texts,
+		files, stats, exports, imports, check, repair, compact, settle, language, writable, texts,
 		answers, spaces, switchTo, lacking, reencode, change, rollback, drop,
 	}
 }
 
 func callNearest(s source, ctx context.Context, q nearestQuery) ([]clipsearch.Hit, error) {
+	if q.Exact {
+		ctx = clipsearch.Exactly(ctx)
+	}
 	return s.Nearest(ctx, q.Vector, q.K, q.Filter)
 }
 
@@ -157,6 +162,10 @@ func callRepair(s source, ctx context.Context, _ none) ([]clipsearch.Problem, er
 
 func callCompact(s source, ctx context.Context, _ none) (none, error) {
 	return none{}, s.Compact(ctx)
+}
+
+func callSettle(s source, ctx context.Context, _ none) (none, error) {
+	return none{}, s.Settle(ctx)
 }
 
 func callWritable(s source, ctx context.Context, _ none) (none, error) {

@@ -32,6 +32,7 @@ type Index interface {
 	Import(ctx context.Context, spaces []clipsearch.SpaceModel, batch []clipsearch.Record) (clipsearch.Imported, error)
 	Check(ctx context.Context, repair bool) ([]clipsearch.Problem, error)
 	Compact(ctx context.Context) error
+	Settle(ctx context.Context) error // what is derived of all that was written
 	SetLanguage(ctx context.Context, name string) error
 	Writable(ctx context.Context) error // nil, or why nothing can be written now
 

@@ -48,6 +48,7 @@ func TestSameAnswers(t *testing.T) {
 		"check":    func(h *owner.Handle) (any, error) { return h.Check(ctx, false) },
 		"repair":   func(h *owner.Handle) (any, error) { return h.Check(ctx, true) },
 		"compact":  func(h *owner.Handle) (any, error) { return nil, h.Compact(ctx) },
+		"settle":   func(h *owner.Handle) (any, error) { return nil, h.Settle(ctx) },
 		"language": func(h *owner.Handle) (any, error) { return nil, h.SetLanguage(ctx, "de") },
 		"klingon":  func(h *owner.Handle) (any, error) { return nil, h.SetLanguage(ctx, "klingon") },
 	}

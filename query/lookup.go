@@ -64,6 +64,9 @@ func (e *Engine) lookups(ctx context.Context, q Query) ([]source, error) {
 // nearest returns the pictures nearest to v that q's filter admits and that
 // have its phrases.
 func (e *Engine) nearest(ctx context.Context, v clipsearch.Vector, k int, q Query) ([]clipsearch.Hit, error) {
+	if q.Exact {
+		ctx = clipsearch.Exactly(ctx)
+	}
 	return withPhrases(q, func(f clipsearch.Filter) ([]clipsearch.Hit, error) {
 		hits, err := e.Index.Nearest(ctx, v, k, f)
 		if err != nil {

@@ -34,7 +34,7 @@ type Query struct {
 
 	Mode         string
 	Sort         string
-	Exact        bool // no approximate index; the exact one is all there is today
+	Exact        bool // compare with every picture, without the approximate index
 	Limit        int  // at least one; [Parse] says 20
 	Offset       int
 	MinRelevance float64 // 0..1

@@ -69,6 +69,7 @@ func runImport(ctx context.Context, a *app, name string) error {
 	if err != nil {
 		return im.failed(err)
 	}
+	settle(ctx, im.lib)
 	if err := im.finish(); err != nil {
 		return err
 	}

@@ -110,8 +110,17 @@ func runIngest(ctx context.Context, a *app, o ingestOptions, args []string) erro
 	if err == nil {
 		err = a.completeOwed(ctx, store)
 	}
+	settle(ctx, store)
 	show.done()
 	return a.endIngest(sum, err)
+}
+
+// settle has an index derive what searches go by of what was written. Where that
+// cannot be, or is cut short, the next who searches does it.
+func settle(ctx context.Context, store any) {
+	if s, ok := store.(interface{ Settle(context.Context) error }); ok {
+		_ = s.Settle(ctx)
+	}
 }
 
 // openStore opens the index, and makes it if there is none and nothing stands in

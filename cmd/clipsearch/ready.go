@@ -142,6 +142,7 @@ func runReady(ctx context.Context, a *app, o ingestOptions, captions ingest.Capt
 		}
 	}
 	sum, err := p.Run(ctx)
+	settle(ctx, p.Store)
 	show.done()
 	return a.endIngest(sum, err)
 }

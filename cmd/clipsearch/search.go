@@ -34,7 +34,7 @@ func (o *searchOptions) register(f *pflag.FlagSet) {
 	f.Float64Var(&o.minRelevance, "min-relevance", 0, "only pictures of at least this relevance, `0..1` (not calibrated yet: nothing is left out)")
 	f.StringVar(&o.sort, "sort", "relevance", "`relevance|date`")
 	f.StringVar(&o.mode, "mode", "hybrid", "`hybrid|semantic|text`")
-	f.BoolVar(&o.exact, "exact", false, "compare with every picture, without the approximate index (there is none yet)")
+	f.BoolVar(&o.exact, "exact", false, "compare with every picture, without the approximate index")
 	f.BoolVar(&o.strict, "strict", false, "refuse what the query language does not know")
 	f.StringVar(&o.format, "format", "table", "`table|json|ndjson|paths|paths0`")
 	f.BoolVar(&o.preview, "preview", false, "show the pictures in the terminal")

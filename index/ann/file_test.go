@@ -16,7 +16,7 @@ func damage(t *testing.T, x *Index) {
 	t.Helper()
 	r := x.state.Load().rows
 	for n := range r.n.Load() {
-		b := r.wholes[n>>chunkShift].row(n & chunkMask)
+		b := r.wholes[n>>chunkShift].Load().row(n & chunkMask)
 		b[int(n*37)%(len(b))] ^= 1 << (n % 8)
 	}
 }
