@@ -67,6 +67,7 @@ func FuzzSpaces(f *testing.F) {
 
 func runModel(t testing.TB, seed uint64, operations int) {
 	x := open(t, filepath.Join(t.TempDir(), "index"))
+	x.tuning = modelTuning(seed)
 	m := &storeModel{
 		t: t, r: rand.New(rand.NewPCG(seed, 5)), x: x, pictures: map[clipsearch.ID]*modelPicture{},
 		spaces: map[clipsearch.Space]clipsearch.SpaceModel{testSpace: modelSpaces[0]}, answering: testSpace,
@@ -94,7 +95,7 @@ func (m *storeModel) step() (string, error) {
 	}{
 		{"put", 12, m.put}, {"delete", 2, m.delete}, {"forget", 2, m.forget},
 		{"switch", 2, m.switchTo}, {"re-encode", 8, m.reencode}, {"change", 4, m.change}, {"rollback", 1, m.rollback}, {"drop spaces", 1, m.dropSpaces},
-		{"export", 1, m.export}, {"import", 2, m.imports}, {"reopen", 2, m.reopen}, {"language", 1, m.language}, {"compact", 1, m.compact},
+		{"export", 1, m.export}, {"import", 2, m.imports}, {"reopen", 2, m.reopen}, {"language", 1, m.language}, {"compact", 1, m.compact}, {"settle", 2, m.settle}, {"harm", 2, m.harm},
 	}
 	all := 0
 	for _, s := range steps {
@@ -108,6 +109,17 @@ func (m *storeModel) step() (string, error) {
 	}
 	panic("no step")
 }
+
+// modelTuning has codes and graphs of few vectors be kept in the store, but for some
+// seeds.
+func modelTuning(seed uint64) tuning {
+	if seed%3 == 0 {
+		return usual
+	}
+	return tuning{graph: int(3 + seed%7), saved: int(1 + seed%5)}
+}
+
+func (m *storeModel) settle(ctx context.Context) error { return m.x.Settle(ctx) }
 
 func (m *storeModel) compact(ctx context.Context) error { return m.x.Compact(ctx) }
 
@@ -125,6 +137,7 @@ func (m *storeModel) reopen(context.Context) error {
 		return err
 	}
 	m.t.Cleanup(func() { x.Close() })
+	x.tuning = m.x.tuning
 	m.x = x
 	return nil
 }

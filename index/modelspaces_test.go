@@ -124,3 +124,35 @@ func (m *storeModel) dropSpaces(ctx context.Context) error {
 	}
 	return err
 }
+
+// harm takes a vector out of the store behind the index's back, and has it repaired:
+// a picture goes with its vectors of the space that answers, or loses those of
+// another space; captions lose theirs.
+func (m *storeModel) harm(ctx context.Context) error {
+	space, prefix := m.known(), pick(m.r, vectorPrefix, captionPrefix)
+	for _, r := range m.records() { // in the order of the IDs, so that the seed decides
+		p := m.pictures[r.ID]
+		v := p.in[space]
+		if prefix == vectorPrefix && len(v.vectors) == 0 || prefix == captionPrefix && len(v.captions) == 0 || m.r.IntN(3) > 0 {
+			continue
+		}
+		err := m.x.update(func(t tx) error { return t.delete(vectorKey(prefix, space, r.ID, 0)) })
+		switch {
+		case space != m.answering:
+			delete(p.in, space)
+		case prefix == vectorPrefix:
+			delete(m.pictures, r.ID)
+		default:
+			for s, v := range p.in {
+				v.captions = nil
+				p.in[s] = v
+			}
+		}
+		problems, err2 := m.x.Check(ctx, true)
+		if err := errors.Join(err, err2); err != nil || len(problems) == 0 {
+			return fmt.Errorf("Check = %v, %v, want a problem", problems, err)
+		}
+		return nil
+	}
+	return nil
+}
