@@ -126,8 +126,10 @@ func (c *check) checkModel(space clipsearch.Space, e spaceEntry) {
 	case space != c.x.meta().Space:
 		what = "the copy of model " + e.Model
 		hint = ": bring it back with `clipsearch model switch`, or drop it with `clipsearch prune --spaces`"
-	case o.SaveModel != nil && (o.Space == space || o.Space == clipsearch.Space{}):
+	case o.saves(space):
 		fix = func(*repair) { c.remodel = true }
+	case o.SaveModel != nil:
+		hint = ": this program has no other: bring it back with `clipsearch model switch`"
 	}
 	dir := ModelDir(c.x.dir, space)
 	if _, err := os.Stat(dir); err != nil {

@@ -53,6 +53,14 @@ func (o Options) keeps(space clipsearch.Space, e spaceEntry) bool {
 	return o.Keeps(clipsearch.SpaceModel{Space: space, Model: e.Model, Dim: e.Dim})
 }
 
+// saves reports whether the copy of the model of a space can be made again.
+func (o Options) saves(space clipsearch.Space) bool {
+	if o.SaveModel == nil || o.Saves == nil {
+		return o.SaveModel != nil && (o.Space == space || o.Space == clipsearch.Space{})
+	}
+	return o.Saves(space)
+}
+
 // KeepModel puts a copy of the model of a space into the index in dir, unless there
 // is a whole one. Another process may have the index open: SwitchTo makes use of
 // the copy, and nobody before.

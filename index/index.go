@@ -28,6 +28,10 @@ type Options struct {
 	// index keeps no copy.
 	SaveModel func(dir string) error
 
+	// Saves reports whether SaveModel has the model of a space: it need not be this
+	// program's. Nil: it has that of Space, or of any if Space is zero.
+	Saves func(clipsearch.Space) bool
+
 	// Keeps reports whether there are files to keep of the model of a space: vectors may
 	// have been made elsewhere. Nil: there are.
 	Keeps func(clipsearch.SpaceModel) bool

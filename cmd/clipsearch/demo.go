@@ -50,7 +50,7 @@ func runDemo(ctx context.Context, a *app, o demoOptions) error {
 		return err
 	}
 	fmt.Fprintf(a.stdout, "$ clipsearch ingest %s --index %s\n", o.photos, shortPath(a.options.index))
-	show := a.newProgress(false)
+	show := a.newProgress("ingest", false)
 	enc, err := lib.encoder(ctx)
 	if err != nil {
 		return err

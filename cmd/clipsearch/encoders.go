@@ -117,9 +117,17 @@ func (e *encoders) model(space clipsearch.Space) (clip.Model, error) {
 		err = fmt.Errorf("it makes vectors of space %.12s", m.Space())
 	}
 	if err != nil { // nobody's mistake
-		return m, fmt.Errorf("the copy of the model of space %.12s that index %s keeps: %v: bring it back with `clipsearch model switch`, or `clipsearch check --repair`", space, e.dir, err)
+		return m, fmt.Errorf("the copy of the model of space %.12s that index %s keeps: %s: bring it back with `clipsearch model switch`, or `clipsearch check --repair`", space, e.dir, withoutKind(err.Error()))
 	}
 	return m, nil
+}
+
+// has reports whether there is a model of a space beside the copy in the index.
+func (e *encoders) has(space clipsearch.Space) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	m, err := e.model(space)
+	return err == nil && m.Path("") != index.ModelDir(e.dir, space)
 }
 
 // save writes the model of the space that answers, or that the index is being made

@@ -103,7 +103,7 @@ func runIngest(ctx context.Context, a *app, o ingestOptions, args []string) erro
 			return err
 		}
 	}
-	show := a.newProgress(o.progress == "json")
+	show := a.newProgress("ingest", o.progress == "json")
 	p := a.pipeline(store, enc, o, show)
 	p.Captions = captions
 	sum, err := p.Run(ctx, roots...)

@@ -18,7 +18,7 @@ import (
 // await returns when the space answers and no picture lacks its vectors. Where the
 // owner of the index does the work it looks on; else it works itself.
 func (s *switching) await(ctx context.Context, space clipsearch.Space) error {
-	show := s.newProgress(s.progress == "json")
+	show := s.newProgress("encode", s.progress == "json")
 	defer show.done()
 	done := -1 // pictures that had vectors when this began
 	for {

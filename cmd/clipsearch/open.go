@@ -133,7 +133,7 @@ func (e *encoders) optionsWith(m clip.Model, o openOptions) (index.Options, erro
 
 func (e *encoders) options(o openOptions) index.Options {
 	return index.Options{
-		Create: o.create, Language: o.language, SaveModel: e.save, CheckModel: checkModel,
+		Create: o.create, Language: o.language, SaveModel: e.save, Saves: e.has, CheckModel: checkModel,
 		Keeps: func(m clipsearch.SpaceModel) bool { return clip.Named(m.Model, m.Dim).Space() != m.Space },
 	}
 }

@@ -24,13 +24,14 @@ type progress struct {
 	ended  bool // the last event has been written
 }
 
-func (a *app) newProgress(events bool) *progress {
+// newProgress shows how what goes: "ingest", for one.
+func (a *app) newProgress(what string, events bool) *progress {
 	p := &progress{w: a.stderr, quiet: a.options.quiet}
 	switch {
 	case events:
 		p.events = json.NewEncoder(a.stderr)
 	case !p.quiet && isTerminal(a.stderr):
-		p.bar = a.newBar("ingest")
+		p.bar = a.newBar(what)
 	}
 	return p
 }

@@ -130,7 +130,7 @@ func runReady(ctx context.Context, a *app, o ingestOptions, captions ingest.Capt
 		return err
 	}
 	defer r.close() //nolint:errcheck // it was only read
-	show := a.newProgress(o.progress == "json")
+	show := a.newProgress("ingest", o.progress == "json")
 	p, err := a.readyPipeline(ctx, o, r, show)
 	if err != nil {
 		return err
