@@ -11,6 +11,9 @@
 #define VSMLSL(m, n, d) WORD $(0x0e20a000 | m<<16 | n<<5 | d)
 #define VSMLSL2(m, n, d) WORD $(0x4e20a000 | m<<16 | n<<5 | d)
 
+// SDOT d.4s, n.16b, m.16b: adds the products of each four numbers.
+#define VSDOT(m, n, d) WORD $(0x4e809400 | m<<16 | n<<5 | d)
+
 // SADALP d.4s, n.8h: adds pairs.
 #define VSADALP(n, d) WORD $(0x4e606800 | n<<5 | d)
 

@@ -1,19 +1,37 @@
 package simd
 
-const inNEON level = 1
+import "golang.org/x/sys/cpu"
 
-func highest() level { return inNEON } // every 64-bit ARM processor has it
+const (
+	inNEON level = 1 // every 64-bit ARM processor has it
+	inSDOT level = 2 // those of 2018 and later
+)
 
-func (k kernel) score(out *int32, g *group, other *byte, width int) {
-	switch k {
-	case scoreKernel:
-		scoreFour(out, g, other, width)
-	case scoreQueriesKernel:
-		scoreQueriesFour(out, g, other, width)
-	case coarseKernel:
-		coarseFour(out, g, other, width)
-	case coarseQueriesKernel:
-		coarseQueriesFour(out, g, other, width)
+func highest() level {
+	if cpu.ARM64.HasASIMDDP {
+		return inSDOT
+	}
+	return inNEON
+}
+
+func (k kernel) score(out *int32, rows *group, other *byte, width int) {
+	switch {
+	case k == scoreKernel && using == inSDOT:
+		scoreFourSDOT(out, rows, other, width)
+	case k == scoreKernel:
+		scoreFourNEON(out, rows, other, width)
+	case k == scoreQueriesKernel && using == inSDOT:
+		scoreQueriesFourSDOT(out, rows, other, width)
+	case k == scoreQueriesKernel:
+		scoreQueriesFourNEON(out, rows, other, width)
+	case k == coarseKernel && using == inSDOT:
+		coarseFourSDOT(out, rows, other, width)
+	case k == coarseKernel:
+		coarseFourNEON(out, rows, other, width)
+	case k == coarseQueriesKernel && using == inSDOT:
+		coarseQueriesFourSDOT(out, rows, other, width)
+	case k == coarseQueriesKernel:
+		coarseQueriesFourNEON(out, rows, other, width)
 	}
 }
 
@@ -99,16 +117,28 @@ func hadamard(x []float32, scale float32) {
 // of 32 numbers, of 64 for codes of 4 bits, and not zero.
 
 //go:noescape
-func scoreFour(out *int32, rows *group, q *byte, width int)
+func scoreFourNEON(out *int32, rows *group, q *byte, width int)
 
 //go:noescape
-func scoreQueriesFour(out *int32, rows *group, code *byte, width int)
+func scoreFourSDOT(out *int32, rows *group, q *byte, width int)
 
 //go:noescape
-func coarseFour(out *int32, rows *group, q *byte, width int)
+func scoreQueriesFourNEON(out *int32, rows *group, code *byte, width int)
 
 //go:noescape
-func coarseQueriesFour(out *int32, rows *group, code *byte, width int)
+func scoreQueriesFourSDOT(out *int32, rows *group, code *byte, width int)
+
+//go:noescape
+func coarseFourNEON(out *int32, rows *group, q *byte, width int)
+
+//go:noescape
+func coarseFourSDOT(out *int32, rows *group, q *byte, width int)
+
+//go:noescape
+func coarseQueriesFourNEON(out *int32, rows *group, code *byte, width int)
+
+//go:noescape
+func coarseQueriesFourSDOT(out *int32, rows *group, code *byte, width int)
 
 //go:noescape
 func foldNEON(q *int8, code *byte, a, b *float32, width int)
