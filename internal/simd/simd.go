@@ -14,15 +14,27 @@ func ScoreRun(out []int32, codes []byte, q []int8) {
 }
 
 // ScoreRows computes out[i] as [ScoreRun] does, for the row rows[i]: it is row
-// rows[i]&(1<<shift-1) of chunks[rows[i]>>shift]. It fetches rows ahead, since
-// they lie anywhere.
+// rows[i]&(1<<shift-1) of chunks[rows[i]>>shift], which is there and holds 1<<shift
+// rows. It fetches rows ahead, since they lie anywhere.
 func ScoreRows(out []int32, chunks []*byte, shift uint, rows []uint32, q []int8) {
 	if len(out) < len(rows) || len(q)%Align != 0 {
 		panic("simd: no room for the scores, or a query of a wrong length")
 	}
+	if !within(rows, len(chunks), shift) {
+		panic("simd: a row beyond the last chunk")
+	}
 	if len(rows) > 0 && len(q) > 0 {
 		scoreRows(out, chunks, shift, rows, q)
 	}
+}
+
+// within reports whether rows lie in so many chunks.
+func within(rows []uint32, chunks int, shift uint) bool {
+	var last uint32
+	for _, r := range rows {
+		last = max(last, r)
+	}
+	return len(rows) == 0 || int(last>>shift) < chunks
 }
 
 // ScoreQueries computes out[r] = Σ code[i]·queries[r*len(code)+i]: one row against
@@ -52,6 +64,9 @@ func CoarseRun(out []int32, codes []byte, q []int8) {
 func CoarseRows(out []int32, chunks []*byte, shift uint, rows []uint32, q []int8) {
 	if len(out) < len(rows) || len(q)%(2*Align) != 0 {
 		panic("simd: no room for the scores, or a query of a wrong length")
+	}
+	if !within(rows, len(chunks), shift) {
+		panic("simd: a row beyond the last chunk")
 	}
 	if len(rows) > 0 && len(q) > 0 {
 		coarseRows(out, chunks, shift, rows, q)
