@@ -32,7 +32,7 @@ func mustWork(t *testing.T, x *Index) {
 
 // TestDeletes removes and adds anew: the graph finds as much as one built at once.
 func TestDeletes(t *testing.T) {
-	const dim, n, ef = 48, 5000, 24
+	const dim, n, ef = 32, 4000, 24
 	c := newCloud(5, dim, 100)
 	vectors, qs := c.many(n), c.many(150)
 	vector := func(i int) []float32 { return vectors[i] }
@@ -208,13 +208,13 @@ func TestSeed(t *testing.T) {
 // TestNoCloud has vectors that point anywhere: a graph finds few of their
 // neighbours, and the index notices.
 func TestNoCloud(t *testing.T) {
-	const dim, n = 256, 12_000
+	const dim, n = 256, 6000
 	c := newCloud(4, dim, 1)
 	vectors := make([][]float32, n)
 	for i := range vectors {
 		vectors[i] = c.anywhere(dim)
 	}
-	x := newIndex(t, Options{Dim: dim, GraphFrom: 1000, EfConstruction: 40, M: 6})
+	x := newIndex(t, Options{Dim: dim, GraphFrom: 1000, EfConstruction: 20, M: 4})
 	if err := x.Build(t.Context(), n, func(i int) []float32 { return vectors[i] }); err != nil {
 		t.Fatal(err)
 	}

@@ -166,7 +166,7 @@ func (c *checker) list(n uint32, level int, list []uint32) {
 			ended = true
 			continue
 		}
-		to--
+		to = leads(to)
 		switch {
 		case ended:
 			c.say(n, "its links on level %d go on behind their end", level)

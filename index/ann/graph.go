@@ -22,7 +22,7 @@ type graph struct {
 	linked atomic.Uint32 // rows below are in the graph, or dead, or twins
 	mended atomic.Uint32 // what linked was when the graph was last mended
 
-	links  [maxChunks][]uint32 // m0 a row: row plus one, 0 ends the list
+	links  [maxChunks][]uint32 // m0 a row; 0 ends the list
 	uppers [maxChunks][]uint32 // of each row where its upper links begin in tower, 0: nowhere
 	tower  [maxChunks][]uint32 // for each row with upper levels: levels, then m links each
 	built  uint32              // numbers in tower
@@ -34,6 +34,18 @@ type graph struct {
 	changed [maxChunks * chunkRows / partRows]atomic.Bool // parts whose links are others than those kept
 	savedTo int                                           // rows below were linked when it was kept
 }
+
+// A link is the number of a row, one more, and what is known of the row: that it is
+// spare, being nearer to another row of the list than to the list's owner; or that it
+// came since the list was last chosen, so that nobody knows.
+const (
+	linkRow = 1<<27 - 1 // > maxChunks*chunkRows
+	spare   = 1 << 31
+	unknown = 1 << 30
+)
+
+// leads returns which row a link leads to.
+func leads(link uint32) uint32 { return link&linkRow - 1 }
 
 const (
 	towerShift = 18
@@ -145,8 +157,8 @@ func (g *graph) neighbours(w *walker, r uint32, level int) {
 		if next == 0 {
 			return
 		}
-		if w.visit(next - 1) {
-			w.ids = append(w.ids, next-1)
+		if next = leads(next); w.visit(next) {
+			w.ids = append(w.ids, next)
 		}
 	}
 }
@@ -177,7 +189,7 @@ func (g *graph) descend(w *walker, r *rows, q []int8, to int) (spot, bool) {
 				if next == 0 {
 					break
 				}
-				w.ids = append(w.ids, next-1)
+				w.ids = append(w.ids, leads(next))
 			}
 			w.score(r, q)
 			for i, id := range w.ids {

@@ -58,7 +58,7 @@ func (a *ask) admittedAround(w *walker, n uint32, admit []uint64) {
 		if next == 0 {
 			break
 		}
-		if next--; r.admitted(next, admit) {
+		if next = leads(next); r.admitted(next, admit) {
 			if w.visit(next) {
 				w.ids = append(w.ids, next)
 			}
@@ -71,7 +71,7 @@ func (a *ask) admittedAround(w *walker, n uint32, admit []uint64) {
 		if next == 0 || len(w.ids) >= len(list) {
 			return
 		}
-		if next--; !r.admitted(next, admit) && w.visit(next) {
+		if next = leads(next); !r.admitted(next, admit) && w.visit(next) {
 			a.over(w, next, admit, len(list))
 		}
 	}
@@ -85,7 +85,7 @@ func (a *ask) over(w *walker, n uint32, admit []uint64, most int) {
 		if next == 0 || len(w.ids) >= most {
 			return
 		}
-		if next--; a.st.rows.admitted(next, admit) && w.visit(next) {
+		if next = leads(next); a.st.rows.admitted(next, admit) && w.visit(next) {
 			w.ids = append(w.ids, next)
 		}
 	}

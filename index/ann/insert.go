@@ -30,6 +30,14 @@ type linker struct {
 type candidate struct {
 	row   uint32
 	score float32
+	spare bool
+}
+
+func (c candidate) link() uint32 {
+	if c.spare {
+		return c.row + 1 | spare
+	}
+	return c.row + 1
 }
 
 func newLinker(g *graph, r *rows) *linker {
@@ -109,7 +117,7 @@ func (l *linker) search(n uint32, level int) {
 	l.near = l.near[:0]
 	for _, s := range w.beam {
 		if s.row() != n {
-			l.near = append(l.near, candidate{s.row(), l.query.offset + l.query.scale*float32(s.score())})
+			l.near = append(l.near, candidate{row: s.row(), score: l.query.offset + l.query.scale*float32(s.score())})
 		}
 	}
 }
@@ -172,7 +180,7 @@ func (g *graph) set(n uint32, level int, links []candidate) {
 	for i := range list {
 		var next uint32
 		if i < len(links) {
-			next = links[i].row + 1
+			next = links[i].link()
 		}
 		atomic.StoreUint32(&list[i], next)
 	}
@@ -182,40 +190,101 @@ func (g *graph) set(n uint32, level int, links []candidate) {
 // touch notes that the links of row n change.
 func (g *graph) touch(n uint32) { g.changed[n/partRows].Store(true) }
 
-// linkBack links c to n, and where c has no room chooses its links anew.
+// linkBack links c to n, and where c has no room leaves one of its links out.
 func (l *linker) linkBack(c candidate, n uint32, level int) {
 	mu := l.g.lock(c.row)
 	mu.Lock()
 	defer mu.Unlock()
 	list := l.g.list(c.row, level)
+	known := true
 	for i := range list {
-		switch atomic.LoadUint32(&list[i]) {
-		case 0:
-			atomic.StoreUint32(&list[i], n+1)
+		link := atomic.LoadUint32(&list[i])
+		if link == 0 {
+			atomic.StoreUint32(&list[i], n+1|unknown)
 			l.g.touch(c.row)
 			return
-		case n + 1:
+		}
+		if leads(link) == n {
 			return
 		}
+		known = known && link&unknown == 0
+	}
+	l.scoreList(c.row, n, list)
+	if known {
+		l.exchange(list, n)
+		l.g.touch(c.row)
+		return
 	}
 	w := l.w
-	w.ids = w.ids[:0]
-	for i := range list {
-		w.ids = append(w.ids, atomic.LoadUint32(&list[i])-1)
-	}
-	w.ids = append(w.ids, n)
-	l.foldRow(&l.other, c.row)
-	w.score(l.r, l.other.q)
 	w.beam = w.beam[:0]
 	for i, id := range w.ids {
 		w.keep(newSpot(w.scores[i], id), len(list)+1)
 	}
 	l.left = l.left[:0]
 	for _, s := range w.beam {
-		l.left = append(l.left, candidate{s.row(), l.other.offset + l.other.scale*float32(s.score())})
+		l.left = append(l.left, candidate{row: s.row(), score: l.other.offset + l.other.scale*float32(s.score())})
 	}
 	l.choose(l.left, len(list))
 	l.g.set(c.row, level, l.chosen)
+}
+
+// scoreList scores the rows of a list, and n behind them, by its owner.
+func (l *linker) scoreList(owner, n uint32, list []uint32) {
+	w := l.w
+	w.ids = w.ids[:0]
+	for i := range list {
+		w.ids = append(w.ids, leads(atomic.LoadUint32(&list[i])))
+	}
+	w.ids = append(w.ids, n)
+	l.foldRow(&l.other, owner)
+	w.score(l.r, l.other.q)
+}
+
+// exchange puts n into a full list, whose rows are scored, as [linker.choose] would,
+// but that a spare link stays one: the worst of the spare links goes, or else the
+// worst.
+func (l *linker) exchange(list []uint32, n uint32) {
+	w := l.w
+	m := len(list)
+	l.left = l.left[:0]
+	for i, id := range w.ids {
+		l.left = append(l.left, candidate{row: id, score: l.other.offset + l.other.scale*float32(w.scores[i])})
+	}
+	w.ids = w.ids[:m]
+	w.score(l.r, l.query.q) // of which n is the vector
+	l.shade(list)
+	worst := 0
+	for i, c := range l.left {
+		if o := l.left[worst]; c.spare && !o.spare || c.spare == o.spare && c.score < o.score {
+			worst = i
+		}
+	}
+	l.left[worst] = l.left[m]
+	for i := range list {
+		if link := l.left[i].link(); link != atomic.LoadUint32(&list[i]) {
+			atomic.StoreUint32(&list[i], link)
+		}
+	}
+}
+
+// shade says which of l.left are spare, the last of which is added to a list. How near
+// it is to the others, w.scores say.
+func (l *linker) shade(list []uint32) {
+	m := len(list)
+	added := &l.left[m]
+	between := func(i int) float32 { return l.query.offset + l.query.scale*float32(l.w.scores[i]) }
+	for i := range list {
+		c := &l.left[i]
+		c.spare = atomic.LoadUint32(&list[i])&spare != 0
+		if !c.spare && c.score >= added.score && between(i) > added.score {
+			added.spare = true
+		}
+	}
+	for i := range l.left[:m] {
+		if c := &l.left[i]; !added.spare && c.score < added.score && between(i) > c.score {
+			c.spare = true
+		}
+	}
 }
 
 // choose picks at most m of the candidates, which are sorted, best first
@@ -243,6 +312,7 @@ func (l *linker) choose(from []candidate, m int) {
 		}
 		if !good {
 			if len(pruned) < m {
+				c.spare = true
 				pruned = append(pruned, c)
 			}
 			continue

@@ -182,8 +182,8 @@ func readLinks(b []byte, list []uint32, linked uint32) (rest []byte, ok bool) {
 	}
 	at := 0
 	for i := range count {
-		if next := binary.LittleEndian.Uint32(b[4*i:]); next > 0 && next <= linked {
-			list[at] = next
+		if link := binary.LittleEndian.Uint32(b[4*i:]); leads(link) < linked {
+			list[at] = link
 			at++
 		}
 	}

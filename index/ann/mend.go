@@ -45,7 +45,7 @@ func (g *graph) leadTo(near []candidate, n uint32) {
 		if last := &list[len(list)-1]; atomic.LoadUint32(last) == 0 {
 			for i := range list {
 				if atomic.LoadUint32(&list[i]) == 0 {
-					atomic.StoreUint32(&list[i], n+1)
+					atomic.StoreUint32(&list[i], n+1|unknown)
 					g.touch(c.row)
 					return
 				}
@@ -53,7 +53,7 @@ func (g *graph) leadTo(near []candidate, n uint32) {
 		}
 	}
 	list := g.list(near[0].row, 0)
-	atomic.StoreUint32(&list[len(list)-1], n+1)
+	atomic.StoreUint32(&list[len(list)-1], n+1|unknown)
 	g.touch(near[0].row)
 }
 
@@ -97,7 +97,7 @@ func (g *graph) reached() (seen []uint64, linked uint32) {
 			if next == 0 {
 				break
 			}
-			if next--; next < linked && seen[next>>6]&(1<<(next&63)) == 0 {
+			if next = leads(next); next < linked && seen[next>>6]&(1<<(next&63)) == 0 {
 				seen[next>>6] |= 1 << (next & 63)
 				queue = append(queue, next)
 			}
