@@ -31,6 +31,7 @@ func (s *switching) await(ctx context.Context, space clipsearch.Space) error {
 		case to == nil && now.Answering.Digest == space:
 			show.report(ingest.Progress{Done: now.Images, Total: now.Images})
 			show.done()
+			settle(ctx, s.lib.Handle)
 			return s.print(now, space, 0)
 		case to == nil || to.Digest != space:
 			return fmt.Errorf("somebody else has changed the index meanwhile: it answers with model %s", cmp.Or(to, &now.Answering).Model)
