@@ -163,18 +163,42 @@ func (l *linker) addTwin(row, n uint32) {
 	l.g.touch(row)
 }
 
-// link links n with the best of l.upper[level], both ways.
+// link links n with the best of l.upper[level], both ways. A walk may have come to n
+// by a level above, so that others link to it already: their links stay where there
+// is room.
 func (l *linker) link(n uint32, level int) {
 	l.choose(l.upper[level], l.g.m)
 	chosen := append(l.near[:0], l.chosen...)
 	l.near = chosen
-	l.g.set(n, level, chosen)
+	l.start(n, level, chosen)
 	for _, c := range chosen {
 		l.linkBack(c, n, level)
 	}
 }
 
-// set replaces the links of row n.
+// start gives n its first links on a level, and those behind them that came before.
+func (l *linker) start(n uint32, level int, chosen []candidate) {
+	mu := l.g.lock(n)
+	mu.Lock()
+	defer mu.Unlock()
+	list := l.g.list(n, level)
+	l.w.ids = l.w.ids[:0]
+	for i := range list {
+		link := atomic.LoadUint32(&list[i])
+		if link == 0 {
+			break
+		}
+		if row := leads(link); !slices.ContainsFunc(chosen, func(c candidate) bool { return c.row == row }) {
+			l.w.ids = append(l.w.ids, row)
+		}
+	}
+	l.g.set(n, level, chosen)
+	for i, row := range l.w.ids[:min(len(l.w.ids), len(list)-len(chosen))] {
+		atomic.StoreUint32(&list[len(chosen)+i], row+1|unknown)
+	}
+}
+
+// set replaces the links of row n, whose lock is held.
 func (g *graph) set(n uint32, level int, links []candidate) {
 	list := g.list(n, level)
 	for i := range list {

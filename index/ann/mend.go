@@ -2,6 +2,7 @@ package ann
 
 import (
 	"math/bits"
+	"slices"
 	"sync/atomic"
 )
 
@@ -38,9 +39,14 @@ func (g *graph) mend(r *rows) {
 }
 
 // leadTo lays a link to row n from the nearest of these rows that has room, or else
-// from the nearest, in place of its last.
+// from the nearest, in place of its last; none where the link that was laid to
+// another row leads on to n.
 func (g *graph) leadTo(near []candidate, n uint32) {
-	for _, c := range near[:min(len(near), 8)] {
+	near = near[:min(len(near), 8)]
+	if slices.ContainsFunc(near, func(c candidate) bool { return g.hasLink(c.row, n) }) {
+		return
+	}
+	for _, c := range near {
 		list := g.list(c.row, 0)
 		if last := &list[len(list)-1]; atomic.LoadUint32(last) == 0 {
 			for i := range list {
@@ -55,6 +61,21 @@ func (g *graph) leadTo(near []candidate, n uint32) {
 	list := g.list(near[0].row, 0)
 	atomic.StoreUint32(&list[len(list)-1], n+1|unknown)
 	g.touch(near[0].row)
+}
+
+// hasLink reports whether row from links to row to on level 0.
+func (g *graph) hasLink(from, to uint32) bool {
+	list := g.list(from, 0)
+	for i := range list {
+		link := atomic.LoadUint32(&list[i])
+		if link == 0 {
+			return false
+		}
+		if leads(link) == to {
+			return true
+		}
+	}
+	return false
 }
 
 // lost returns the rows in the graph that no walk on level 0 reaches from the top.
