@@ -57,14 +57,6 @@ func (c *columns) admitted(f clipsearch.Filter) *roaring.Bitmap {
 	return out
 }
 
-// prepare looks for the docs of f's predicates, so that admitted need not. It is
-// for callers who hold what others wait for when they call that.
-func (c *columns) prepare(f clipsearch.Filter) {
-	for _, q := range f {
-		c.keep(newPredicate(q)).users.Add(-1)
-	}
-}
-
 // keep returns what p found, with its docs there, for one more user.
 func (c *columns) keep(p predicate) *kept {
 	k, mine := c.find(p)

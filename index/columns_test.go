@@ -330,7 +330,7 @@ func BenchmarkColumns(b *testing.B) {
 	b.Run("set", func(b *testing.B) {
 		clear(c.kept)
 		for i := range keptPredicates {
-			c.prepare(clipsearch.Filter{{Field: "caption", Text: fmt.Sprint("number ", i)}})
+			c.admitted(clipsearch.Filter{{Field: "caption", Text: fmt.Sprint("number ", i)}})
 		}
 		m := benchImage(7)
 		for b.Loop() {

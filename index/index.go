@@ -51,8 +51,9 @@ type Index struct {
 
 	writing sync.Mutex // held by whoever writes to the store; taken before mu
 	mu      sync.RWMutex
-	mem     *memory              // guarded by mu
-	current atomic.Pointer[Meta] // changes with mem, and with the store: under writing and mu
+	mem     *memory                   // guarded by mu
+	answers atomic.Pointer[answering] // of mem, changed under mu; nil until vectors are loaded
+	current atomic.Pointer[Meta]      // changes with mem, and with the store: under writing and mu
 	trouble atomic.Pointer[string]
 
 	tuning  tuning

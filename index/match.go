@@ -8,8 +8,6 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/RoaringBitmap/roaring/v2"
-
 	"github.com/clipsearch/clipsearch"
 )
 
@@ -55,16 +53,18 @@ func (x *Index) matchFiltered(ctx context.Context, w *wordIndex, words string, k
 
 // matchDocs asks of each hit whether it is one of the docs that f admits now.
 func (x *Index) matchDocs(ctx context.Context, w *wordIndex, words string, k int, f clipsearch.Filter) ([]clipsearch.Hit, error) {
-	var all *pictures
-	var docs *roaring.Bitmap
-	err := x.withVectors(ctx, f, func(m *memory) { all, docs = m.pictures, m.admitted(f) })
-	if err != nil || docs.IsEmpty() {
+	a, err := x.answering(ctx, f)
+	if err != nil {
 		return nil, err
+	}
+	docs := a.admitted(f)
+	if docs.IsEmpty() {
+		return nil, nil
 	}
 	return w.match(ctx, words, k, func(id clipsearch.ID) (bool, error) {
 		x.mu.RLock()
 		defer x.mu.RUnlock()
-		return all.isIn(docs, id), nil
+		return a.pictures.isIn(docs, id), nil
 	})
 }
 

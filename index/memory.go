@@ -8,11 +8,10 @@ import (
 	"sync/atomic"
 
 	"github.com/clipsearch/clipsearch"
-	"github.com/clipsearch/clipsearch/index/ann"
 )
 
-// memory is what searches work on: loaded when the first asks for it, and kept up
-// to date by every write from then on. Guarded by Index.mu.
+// memory is what is loaded when the first search asks for it, and kept up to date by
+// every write from then on. Guarded by Index.mu; searches go by [answering].
 type memory struct {
 	*pictures
 	vectors  *near     // of the space that answers; nil until loaded
@@ -98,7 +97,7 @@ func (x *Index) remember(space clipsearch.Space, part []*change) {
 		default:
 			a := x.rememberPicture(c)
 			if c.renewed {
-				err = errors.Join(err, near.addAll(a))
+				err = errors.Join(err, near.replace(a))
 			} else {
 				adds = append(adds, a)
 			}
@@ -124,50 +123,26 @@ func (n *near) addAll(a addition) error {
 	return nil
 }
 
+// replace gives a doc these vectors in place of those it has, of which searches find
+// the one or the other.
+func (n *near) replace(a addition) error {
+	list := make([][]float32, len(a.vectors))
+	for i, v := range a.vectors {
+		list[i] = v
+	}
+	return n.Replace(uint32(a.doc), list)
+}
+
 // rememberPicture returns the vectors that are still to be added.
 func (x *Index) rememberPicture(c *change) (a addition) {
 	if _, known := x.mem.docs[c.id]; !known && len(c.vectors) == 0 && x.mem.columns == nil {
 		return a // it has vectors of other spaces alone
 	}
 	a = addition{x.mem.doc(c.id), c.vectors}
-	if c.renewed {
-		x.mem.vectors.Remove(a.doc)
-	}
 	if x.mem.columns != nil {
 		x.mem.columns.set(a.doc, c.rec.image(c.id))
 	}
 	return a
-}
-
-// withVectors runs fn while the vectors, and what f asks of the pictures, are in
-// memory and nobody changes them.
-func (x *Index) withVectors(ctx context.Context, f clipsearch.Filter, fn func(*memory)) error {
-	var prepared *columns
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	for {
-		m := x.mem
-		loaded := m.vectors != nil && (len(f) == 0 || m.columns != nil)
-		if loaded && (len(f) == 0 || m.columns == prepared) {
-			_, err := x.metaIn(ctx)
-			if err == nil {
-				fn(m)
-			}
-			return err
-		}
-		x.mu.RUnlock()
-		var err error
-		if loaded { // without the lock, for it may take a while
-			prepared = m.columns
-			prepared.prepare(f)
-		} else {
-			err = x.load(ctx, len(f) > 0)
-		}
-		x.mu.RLock()
-		if err != nil {
-			return err
-		}
-	}
 }
 
 // load reads the vectors of the space that answers, and the records if a filter
@@ -186,6 +161,7 @@ func (x *Index) load(ctx context.Context, records bool) error {
 		}
 		x.mu.Lock()
 		m.vectors = vectors
+		x.publish()
 		x.mu.Unlock()
 		x.tender.wake()
 	}
@@ -196,6 +172,7 @@ func (x *Index) load(ctx context.Context, records bool) error {
 		}
 		x.mu.Lock()
 		m.columns = columns
+		x.publish()
 		x.mu.Unlock()
 	}
 	return nil
@@ -230,35 +207,4 @@ func (x *Index) loadColumns(ctx context.Context, number func(clipsearch.ID) doc)
 		})
 	})
 	return columns, err
-}
-
-// Nearest returns the k pictures nearest to v among those that f admits, best first:
-// hardly any other than the true ones, and exactly those under
-// [clipsearch.Exactly]. Of several vectors of a picture the best counts.
-func (x *Index) Nearest(ctx context.Context, v clipsearch.Vector, k int, f clipsearch.Filter) ([]clipsearch.Hit, error) {
-	ctx, err := x.validQuery(ctx, v, k)
-	if err != nil {
-		return nil, fmt.Errorf("nearest: %w", err)
-	}
-	var hits []clipsearch.Hit
-	err = x.withVectors(ctx, f, func(m *memory) {
-		for _, nb := range m.vectors.search(v, ann.Search{K: k, Admit: m.admitted(f), Exact: clipsearch.IsExact(ctx)}) {
-			hits = append(hits, clipsearch.Hit{ID: m.ids[nb.doc], Score: nb.score})
-		}
-	})
-	return hits, err
-}
-
-// validQuery returns an error wrapping [clipsearch.ErrInvalid] unless the k nearest
-// to v can be asked for. The context that it returns names the space that v was
-// proven for.
-func (x *Index) validQuery(ctx context.Context, v clipsearch.Vector, k int) (context.Context, error) {
-	if k < 1 {
-		return ctx, fmt.Errorf("%d hits asked for: %w", k, clipsearch.ErrInvalid)
-	}
-	m, err := x.metaIn(ctx)
-	if err == nil {
-		err = validVector(v, m.Dim)
-	}
-	return clipsearch.InSpace(ctx, m.Space), err
 }

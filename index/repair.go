@@ -199,6 +199,7 @@ func (x *Index) replace(mem *memory) {
 		}
 	}
 	x.mem = mem
+	x.publish()
 	x.tender.wake()
 }
 

@@ -39,12 +39,13 @@ func TestNumbersStay(t *testing.T) {
 		put(t, x, testEntry(i))
 	}
 	street := clipsearch.Filter{{Field: "tag", Op: "has", Text: "street"}}
-	admitted := func() (docs []uint32) {
+	admitted := func() []uint32 {
 		t.Helper()
-		if err := x.withVectors(ctx, street, func(m *memory) { docs = m.admitted(street).ToArray() }); err != nil {
+		a, err := x.answering(ctx, street)
+		if err != nil {
 			t.Fatal(err)
 		}
-		return docs
+		return a.admitted(street).ToArray()
 	}
 	admitted()
 	before := x.mem

@@ -110,16 +110,42 @@ func (x *Index) Learn(sample [][]float32) error {
 
 // Add adds a vector of unit length to those of doc.
 func (x *Index) Add(doc uint32, v []float32) error {
+	x.writing.Lock()
+	defer x.writing.Unlock()
+	return x.add(doc, v)
+}
+
+// add is Add for who holds x.writing.
+func (x *Index) add(doc uint32, v []float32) error {
 	if doc >= maxDocs {
 		return fmt.Errorf("doc %d, of at most %d", doc, maxDocs)
 	}
 	if err := x.admissible(v); err != nil {
 		return fmt.Errorf("doc %d: %w", doc, err)
 	}
-	x.writing.Lock()
-	defer x.writing.Unlock()
 	x.turn.turn(x.turned, v)
 	return x.state.Load().rows.append(doc, x.turned)
+}
+
+// Replace gives doc these vectors in place of those that it has. A search meanwhile
+// finds it by the ones or by the others.
+func (x *Index) Replace(doc uint32, vectors [][]float32) error {
+	x.writing.Lock()
+	defer x.writing.Unlock()
+	r := x.state.Load().rows
+	var old []uint32
+	if doc < maxDocs {
+		r.rowsOf(doc, func(n uint32) { old = append(old, n) })
+	}
+	for _, v := range vectors {
+		if err := x.add(doc, v); err != nil {
+			return err
+		}
+	}
+	for _, n := range old {
+		x.kill(r, n)
+	}
+	return nil
 }
 
 // admissible says what is wrong with a vector, if something is.
@@ -140,15 +166,20 @@ func (x *Index) Remove(doc uint32) (had bool) {
 	r := x.state.Load().rows
 	r.rowsOf(doc, func(n uint32) {
 		had = true
-		r.kill(n)
-		if x.rebuilding {
-			x.killed = append(x.killed, n)
-		}
+		x.kill(r, n)
 	})
 	if had {
 		r.lastOf(doc).Store(0)
 	}
 	return had
+}
+
+// kill kills row n, also for the rows that are to take the place of r.
+func (x *Index) kill(r *rows, n uint32) {
+	r.kill(n)
+	if x.rebuilding {
+		x.killed = append(x.killed, n)
+	}
 }
 
 // Len returns how many vectors there are.
