@@ -107,6 +107,8 @@ func fit(vectors, queries Matrix) error {
 		return invalid("%d vectors and %d queries: nothing to measure", vectors.Rows(), queries.Rows())
 	case vectors.Dim != queries.Dim:
 		return invalid("vectors have %d dimensions and queries %d: they are not of one model", vectors.Dim, queries.Dim)
+	case len(vectors.Data)%vectors.Dim != 0 || len(queries.Data)%queries.Dim != 0:
+		return invalid("vectors of %d dimensions do not fill their last row", vectors.Dim)
 	}
 	if err := vectors.normalize("vector"); err != nil {
 		return err

@@ -245,6 +245,8 @@ func TestMeasureIndexRefuses(t *testing.T) {
 		"no queries":           func(_, q *eval.Matrix) { q.Data = nil },
 		"no dimensions":        func(v, q *eval.Matrix) { v.Dim, q.Dim = 0, 0 },
 		"other dimensions":     func(_, q *eval.Matrix) { *q = matrix(2, 4, 5) },
+		"half a vector":        func(v, _ *eval.Matrix) { v.Data = v.Data[:len(v.Data)-1] },
+		"half a query":         func(_, q *eval.Matrix) { q.Data = q.Data[:len(q.Data)-1] },
 		"a zero vector":        func(v, _ *eval.Matrix) { clear(v.Row(3)) },
 		"a zero query":         func(_, q *eval.Matrix) { clear(q.Row(3)) },
 		"NaN in a vector":      func(v, _ *eval.Matrix) { v.Data[5] = nan },
