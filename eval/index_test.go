@@ -271,3 +271,28 @@ func TestMeasureIndexBuildFails(t *testing.T) {
 		t.Errorf("error %v after %d questions, want %v after none", err, x.asked, full)
 	}
 }
+
+// A measurement that is cancelled ends, whenever that is: before a round of queries
+// is over, too, which may take minutes.
+func TestMeasureIndexIsCancelled(t *testing.T) {
+	const queries = 100
+	for _, after := range []int{0, 1, 3, queries, queries + 3, 3 * queries} {
+		ctx, cancel := context.WithCancel(context.Background())
+		if after == 0 {
+			cancel()
+		}
+		x := new(finder)
+		x.ask = func(int, int) {
+			if x.asked+1 == after {
+				cancel()
+			}
+		}
+		o := once(7)
+		o.Least = 1e18 // for ever
+		_, err := eval.MeasureIndex(ctx, x, matrix(1, 20, 4), matrix(2, queries, 4), o)
+		if !errors.Is(err, context.Canceled) || x.asked != after {
+			t.Errorf("cancelled by question %d: error %v after %d", after, err, x.asked)
+		}
+		cancel()
+	}
+}
