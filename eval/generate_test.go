@@ -145,6 +145,7 @@ func TestGenerateRefuses(t *testing.T) {
 		{N: math.MaxInt, Dim: 4, Queries: 1},
 		{N: 1, Dim: 4, Queries: math.MaxInt},
 		{N: 1, Dim: math.MaxInt, Queries: 1},
+		{N: 1, Dim: 5_000_000, Queries: 1}, // what they are drawn from is too much
 	} {
 		v, q, err := eval.Generate(o)
 		if !errors.Is(err, clipsearch.ErrInvalid) || strings.Contains(err.Error(), "\n") || v.Data != nil || q.Data != nil {
