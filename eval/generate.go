@@ -27,11 +27,11 @@ var likes = map[string]struct{ images, texts float64 }{
 
 // Generate makes vectors that lie as a CLIP model's do: pictures in clusters of very
 // different sizes, with a spectrum that falls by a power law, around a mean of their
-// own, and texts among the same clusters around another mean, so that a text is
-// nearer to every other text than to its picture. Noise has no such structure: all
-// vectors are about as far from each other. They depend on the options alone, not on
-// the number of threads. It is an error wrapping [clipsearch.ErrInvalid] if there is
-// nothing to make.
+// own, and texts among the same clusters around another mean, so that texts are nearer
+// to each other than to pictures, and to the nearest picture not as near as a picture
+// is. Noise has no such structure: all vectors are about as far from each other. They
+// depend on the options alone, not on the number of threads. It is an error wrapping
+// [clipsearch.ErrInvalid] if there is nothing to make, or too much.
 func Generate(o GenerateOptions) (vectors, queries Matrix, err error) {
 	const most = 1 << 34 // numbers: 64 GB
 	like, known := likes[cmp.Or(o.Like, "text")]
