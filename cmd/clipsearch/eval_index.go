@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -143,6 +145,24 @@ func (o indexOptions) valid() error {
 		if n < 1 {
 			return mistake("--%s %d is not 1 or more", name, n)
 		}
+	}
+	return o.validResults()
+}
+
+// validResults tells before a measurement, which may take an hour, that its rows
+// have nowhere to go.
+func (o indexOptions) validResults() error {
+	switch {
+	case o.results == "":
+		return nil
+	case o.results == "-":
+		return mistake("--results -: the report goes to stdout: name a file")
+	}
+	if st, err := os.Stat(o.results); err == nil && st.IsDir() {
+		return mistake("--results %s: it is a folder: name a file", o.results)
+	}
+	if st, err := os.Stat(filepath.Dir(o.results)); err != nil || !st.IsDir() {
+		return mistake("--results %s: there is no folder %s", o.results, filepath.Dir(o.results))
 	}
 	return nil
 }
