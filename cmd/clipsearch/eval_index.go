@@ -213,7 +213,8 @@ func (o indexOptions) writeResults(a *app, r eval.IndexReport) error {
 }
 
 func (o indexOptions) print(w io.Writer, r eval.IndexReport, threads int) error {
-	fmt.Fprintf(w, "%s vectors of %d dimensions in %s, built in %.1f s by %d threads", humanize.Comma(int64(r.N)), r.Dim, o.place, r.BuildSeconds, threads)
+	where := map[string]string{"memory": "in memory", "disk": "on disk"}[o.place]
+	fmt.Fprintf(w, "%s vectors of %d dimensions %s, built in %.1f s by %d threads", humanize.Comma(int64(r.N)), r.Dim, where, r.BuildSeconds, threads)
 	if !o.exact {
 		fmt.Fprintf(w, " with M %d and ef_construction %d", o.m, o.efConstruction)
 	}
