@@ -27,11 +27,11 @@ var likes = map[string]struct{ images, texts float64 }{
 
 // Generate makes vectors that lie as a CLIP model's do: pictures in clusters of very
 // different sizes, with a spectrum that falls by a power law, around a mean of their
-// own, and texts among the same clusters around another mean, so that a text is
-// nearer to every other text than to its picture. Noise has no such structure: all
-// vectors are about as far from each other. They depend on the options alone, not on
-// the number of threads. It is an error wrapping [clipsearch.ErrInvalid] if there is
-// nothing to make.
+// own, and texts among the same clusters around another mean, so that texts are nearer
+// to each other than to pictures, and to the nearest picture not as near as a picture
+// is. Noise has no such structure: all vectors are about as far from each other. They
+// depend on the options alone, not on the number of threads. It is an error wrapping
+// [clipsearch.ErrInvalid] if there is nothing to make, or too much.
 func Generate(o GenerateOptions) (vectors, queries Matrix, err error) {
 	const most = 1 << 34 // numbers: 64 GB
 	like, known := likes[cmp.Or(o.Like, "text")]
@@ -40,7 +40,7 @@ func Generate(o GenerateOptions) (vectors, queries Matrix, err error) {
 		return vectors, queries, invalid("generate queries like %q: there are text, image and noise", o.Like)
 	case o.N < 1 || o.Dim < 1 || o.Queries < 1:
 		return vectors, queries, invalid("generate %d vectors of %d dimensions and %d queries: each must be 1 or more", o.N, o.Dim, o.Queries)
-	case o.N > most/o.Dim || o.Queries > most/o.Dim:
+	case o.N > most/o.Dim || o.Queries > most/o.Dim || 2*clusters > most/o.Dim: // centers are float64
 		return vectors, queries, invalid("generate %d vectors of %d dimensions and %d queries: they would take more than 64 GB", o.N, o.Dim, o.Queries)
 	}
 	w := newWorld(o.Dim, o.Seed, o.Like == "noise")
@@ -56,6 +56,9 @@ const (
 	questions
 )
 
+// clusters is how many there are, whatever the number of vectors.
+const clusters = 2000
+
 // world is what generated vectors are drawn from.
 type world struct {
 	dim          int
@@ -68,7 +71,6 @@ type world struct {
 }
 
 func newWorld(dim int, seed uint64, noise bool) *world {
-	const clusters = 2000
 	w := &world{dim: dim, seed: seed, noise: noise, spectrum: make([]float64, dim)}
 	for i := range w.spectrum {
 		w.spectrum[i] = 1

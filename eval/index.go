@@ -107,6 +107,8 @@ func fit(vectors, queries Matrix) error {
 		return invalid("%d vectors and %d queries: nothing to measure", vectors.Rows(), queries.Rows())
 	case vectors.Dim != queries.Dim:
 		return invalid("vectors have %d dimensions and queries %d: they are not of one model", vectors.Dim, queries.Dim)
+	case len(vectors.Data)%vectors.Dim != 0 || len(queries.Data)%queries.Dim != 0:
+		return invalid("vectors of %d dimensions do not fill their last row", vectors.Dim)
 	}
 	if err := vectors.normalize("vector"); err != nil {
 		return err
@@ -117,15 +119,9 @@ func fit(vectors, queries Matrix) error {
 // ask asks all queries once for their rows, which also fetches into the caches what
 // they need, and then round after round until the time is over.
 func (o IndexOptions) ask(ctx context.Context, x Finder, queries Matrix, ef int) (Point, []int64, error) {
-	rows := make([]int64, 0, foundRows*queries.Rows())
-	for i := range queries.Rows() {
-		rows = x.Find(rows, queries.Row(i), foundRows, ef)
-		for len(rows) < foundRows*(i+1) {
-			rows = append(rows, -1)
-		}
-		if len(rows) > foundRows*(i+1) {
-			return Point{}, nil, fmt.Errorf("the index answered query %d with more than %d rows", i, foundRows)
-		}
+	rows, err := answers(ctx, x, queries, ef)
+	if err != nil {
+		return Point{}, nil, err
 	}
 	var (
 		took  []time.Duration
@@ -139,13 +135,31 @@ func (o IndexOptions) ask(ctx context.Context, x Finder, queries Matrix, ef int)
 			found = x.Find(found[:0], queries.Row(i), foundRows, ef)
 			d := time.Since(start)
 			took, all = append(took, d), all+d
-		}
-		if err := ctx.Err(); err != nil {
-			return Point{}, nil, err
+			if err := ctx.Err(); err != nil {
+				return Point{}, nil, err
+			}
 		}
 	}
 	slices.Sort(took)
 	return Point{Ef: ef, QPS: float64(len(took)) / all.Seconds(), P50: percentile(took, 50), P99: percentile(took, 99)}, rows, nil
+}
+
+// answers returns ten rows for each query, -1 where x finds fewer.
+func answers(ctx context.Context, x Finder, queries Matrix, ef int) ([]int64, error) {
+	rows := make([]int64, 0, foundRows*queries.Rows())
+	for i := range queries.Rows() {
+		rows = x.Find(rows, queries.Row(i), foundRows, ef)
+		for len(rows) < foundRows*(i+1) {
+			rows = append(rows, -1)
+		}
+		if len(rows) > foundRows*(i+1) {
+			return nil, fmt.Errorf("the index answered query %d with more than %d rows", i, foundRows)
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
 }
 
 // percentile returns the p-th percentile of sorted durations, in milliseconds.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -144,6 +146,24 @@ func (o indexOptions) valid() error {
 			return mistake("--%s %d is not 1 or more", name, n)
 		}
 	}
+	return o.validResults()
+}
+
+// validResults tells before a measurement, which may take an hour, that its rows
+// have nowhere to go.
+func (o indexOptions) validResults() error {
+	switch {
+	case o.results == "":
+		return nil
+	case o.results == "-":
+		return mistake("--results -: the report goes to stdout: name a file")
+	}
+	if st, err := os.Stat(o.results); err == nil && st.IsDir() {
+		return mistake("--results %s: it is a folder: name a file", o.results)
+	}
+	if st, err := os.Stat(filepath.Dir(o.results)); err != nil || !st.IsDir() {
+		return mistake("--results %s: there is no folder %s", o.results, filepath.Dir(o.results))
+	}
 	return nil
 }
 
@@ -193,7 +213,8 @@ func (o indexOptions) writeResults(a *app, r eval.IndexReport) error {
 }
 
 func (o indexOptions) print(w io.Writer, r eval.IndexReport, threads int) error {
-	fmt.Fprintf(w, "%s vectors of %d dimensions in %s, built in %.1f s by %d threads", humanize.Comma(int64(r.N)), r.Dim, o.place, r.BuildSeconds, threads)
+	where := map[string]string{"memory": "in memory", "disk": "on disk"}[o.place]
+	fmt.Fprintf(w, "%s vectors of %d dimensions %s, built in %.1f s by %d threads", humanize.Comma(int64(r.N)), r.Dim, where, r.BuildSeconds, threads)
 	if !o.exact {
 		fmt.Fprintf(w, " with M %d and ef_construction %d", o.m, o.efConstruction)
 	}

@@ -1,14 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/adrg/xdg"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/clipsearch/clipsearch/internal/npy"
 	onnx "github.com/clipsearch/clipsearch/runtime"
 )
 
@@ -50,6 +54,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("CLIPSEARCH_INDEX", filepath.Join(e.WorkDir, "index"))
 			return nil
 		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"npy": npyFromText},
 		Condition: func(cond string) (bool, error) {
 			switch cond {
 			case "onnx":
@@ -61,4 +66,25 @@ func TestScripts(t *testing.T) {
 			return false, nil
 		},
 	})
+}
+
+// npyFromText is the scripts' command npy FROM TO: it writes a text of numbers, a row
+// a line, as float32 in a .npy file.
+func npyFromText(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: npy FROM TO")
+	}
+	x := npy.Array[float32]{Shape: []int{0, 0}}
+	for line := range strings.Lines(ts.ReadFile(args[0])) {
+		fields := strings.Fields(line)
+		x.Shape[0], x.Shape[1] = x.Shape[0]+1, len(fields)
+		for _, f := range fields {
+			n, err := strconv.ParseFloat(f, 32)
+			ts.Check(err)
+			x.Data = append(x.Data, float32(n))
+		}
+	}
+	var b bytes.Buffer
+	ts.Check(npy.Write(&b, x))
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), b.Bytes(), 0o666))
 }
