@@ -3,7 +3,6 @@ package index
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -195,7 +194,7 @@ func (x *Index) saveNear(ctx context.Context, meta Meta, p *pictures, n *near, f
 	x.writing.Lock()
 	behind := x.journal.seq - n.saved
 	x.writing.Unlock()
-	if n.Len() < x.tuning.saved || n.Current(n.kept) && (behind == 0 || !force && behind < saveDue(n.Len())) || n.ctx.Err() != nil {
+	if n.Len() < x.tuning.saved || !n.Keepable() || n.Current(n.kept) && (behind == 0 || !force && behind < saveDue(n.Len())) || n.ctx.Err() != nil {
 		return nil
 	}
 	s := &saver{x: x, meta: meta}
@@ -217,7 +216,7 @@ func (x *Index) saveNear(ctx context.Context, meta Meta, p *pictures, n *near, f
 	if n.ctx.Err() != nil {
 		return nil // what has taken its place has files of its own
 	}
-	return s.sweep(ctx, kept)
+	return s.sweep(ctx, n, kept)
 }
 
 // saver writes the parts of one saving.
@@ -273,7 +272,7 @@ func (s *saver) finish(saved []byte) error {
 
 // sweep removes parts, entries of the journal and files that nothing refers to any
 // more.
-func (s *saver) sweep(ctx context.Context, kept ann.Kept) error {
+func (s *saver) sweep(ctx context.Context, n *near, kept ann.Kept) error {
 	keep := map[string]bool{}
 	for _, p := range kept.Parts() {
 		keep[string(partKey(s.meta.Space, p))] = true
@@ -300,7 +299,7 @@ func (s *saver) sweep(ctx context.Context, kept ann.Kept) error {
 	if err := dropKeys(drop, s.x.update); err != nil {
 		return err
 	}
-	return sweepFiles(filepath.Join(s.x.dir, "vectors", s.meta.Space.String()), kept.File)
+	return n.Tidy(kept.File)
 }
 
 // dropKeys deletes keys, some hundreds in a transaction.
@@ -318,22 +317,6 @@ func dropKeys(keys [][]byte, update func(func(tx) error) error) error {
 		}
 	}
 	return nil
-}
-
-// sweepFiles removes all files in dir but one. Those that are still mapped go when
-// their maps do.
-func sweepFiles(dir, keep string) error {
-	files, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, f := range files {
-		if f.Name() != keep {
-			errs = append(errs, os.Remove(filepath.Join(dir, f.Name())))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // forgetDerived removes what is derived of a space. The caller holds x.writing.

@@ -32,7 +32,7 @@ type walker struct {
 	turned  []float32
 	query   folded
 	weights []float32
-	found   []Neighbor
+	best    best
 	top     top
 	both    []spot
 	docs    [256]uint32

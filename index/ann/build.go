@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -162,6 +163,7 @@ func (g *graph) extend(r *rows, end uint32, workers int) error {
 				if err := l.insert(i); err != nil {
 					return err
 				}
+				runtime.Gosched() // a search that came meanwhile goes first
 			}
 		})
 	}

@@ -2,6 +2,7 @@ package ann
 
 import (
 	"errors"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,7 +20,14 @@ func (x *Index) newPlace(n int) (place, error) {
 	if !x.filed(n) {
 		return inMemory{}, nil
 	}
-	return newFile(filepath.Join(x.options.Dir, filePrefix+strconv.FormatInt(x.files.Add(1), 10)))
+	return newFile(filepath.Join(x.options.Dir, filePrefix+strconv.FormatUint(rand.Uint64(), 36))) // of no other rows, whoever made them
+}
+
+// dropPlace removes what new rows were to lie in, if it is a file.
+func (x *Index) dropPlace(p place) {
+	if p.name() != "" {
+		_ = os.Remove(filepath.Join(x.options.Dir, p.name())) // else Tidy does
+	}
 }
 
 // filed reports whether the whole numbers of n rows belong into a file.
@@ -27,22 +35,12 @@ func (x *Index) filed(n int) bool {
 	return filesAreMapped && x.options.Dir != "" && n >= x.options.DirFrom
 }
 
-// lastFile returns the highest number of a file in dir.
-func lastFile(dir string) (last int64) {
-	files, _ := os.ReadDir(dir) // none if it cannot be read: making one will say why
-	for _, f := range files {
-		if number, ok := strings.CutPrefix(f.Name(), filePrefix); ok {
-			if n, err := strconv.ParseInt(number, 10, 64); err == nil {
-				last = max(last, n)
-			}
-		}
+// Tidy removes the files of rows in Dir that are neither in use nor among keep, unless
+// [Index.Work] is under way: then that is left to the next time.
+func (x *Index) Tidy(keep ...string) error {
+	if !x.working.TryLock() {
+		return nil
 	}
-	return last
-}
-
-// tidy removes the files of rows in Dir that are neither in use nor among keep.
-func (x *Index) tidy(keep ...string) error {
-	x.working.Lock()
 	defer x.working.Unlock()
 	files, _ := os.ReadDir(x.options.Dir) // none if there is no Dir
 	keep = append(keep, x.state.Load().rows.place.name())

@@ -97,7 +97,7 @@ func TestTidy(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := x.Search(c.centres[0], Search{K: 5})
-	if err := x.tidy(); err != nil {
+	if err := x.Tidy(); err != nil {
 		t.Fatal(err)
 	}
 	files, _ := filepath.Glob(filepath.Join(dir, "*"))

@@ -18,7 +18,7 @@ type onDisk struct{ path string }
 
 // newFile makes the file, empty.
 func newFile(path string) (place, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("make a file for vectors: %w", err)
 	}
@@ -40,30 +40,34 @@ func (d onDisk) name() string { return filepath.Base(d.path) }
 // chunk maps chunk c, whose blocks it takes from the disk first: a page of a map
 // without one would kill the process when it is written.
 func (d onDisk) chunk(c, size int, s *slabs) ([]byte, error) {
-	f, err := os.OpenFile(d.path, os.O_RDWR|os.O_CREATE, 0o600)
-	access := unix.PROT_READ | unix.PROT_WRITE
+	flag := os.O_RDWR
+	if c == 0 {
+		flag |= os.O_CREATE // later, a file that is not there is one that has lost rows
+	}
+	f, err := os.OpenFile(d.path, flag, 0o600)
+	sharing := unix.MAP_SHARED
 	if errors.Is(err, unix.EROFS) || errors.Is(err, unix.EACCES) {
-		f, err = os.Open(d.path) // a medium that is only read; so is its index
-		access = unix.PROT_READ
+		f, err = os.Open(d.path) // a medium that is only read: what is written stays in memory
+		sharing = unix.MAP_PRIVATE
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open the file of vectors: %w", err)
 	}
 	defer f.Close()
 	at := int64(c) * int64(size)
-	if access&unix.PROT_WRITE != 0 {
+	if sharing == unix.MAP_SHARED {
 		if err := reserve(f, at, int64(size)); err != nil {
 			return nil, fmt.Errorf("make room for %d MB in %s: %w", size>>20, d.path, err)
 		}
 	} else if info, err := f.Stat(); err != nil || info.Size() < at+int64(size) {
 		return nil, fmt.Errorf("%s is cut off: %w", d.path, ErrStale)
 	}
-	b, err := unix.Mmap(int(f.Fd()), at, size, access, unix.MAP_SHARED)
+	b, err := unix.Mmap(int(f.Fd()), at, size, unix.PROT_READ|unix.PROT_WRITE, sharing)
 	if err != nil {
 		return nil, fmt.Errorf("map %s: %w", d.path, err)
 	}
 	_ = unix.Madvise(b, unix.MADV_RANDOM) // only a wish: rows are read at random
-	s.list = append(s.list, b)
+	s.keep(b)
 	return b, nil
 }
 

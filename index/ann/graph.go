@@ -32,7 +32,8 @@ type graph struct {
 	slabs  *slabs
 
 	changed [maxChunks * chunkRows / partRows]atomic.Bool // parts whose links are others than those kept
-	savedTo int                                           // rows below were linked when it was kept
+	savedTo int                                           // rows below were linked when it was last written
+	written map[int]uint64                                // of each part: under which generation that was
 }
 
 // A link is the number of a row, one more, and what is known of the row: that it is
@@ -54,7 +55,7 @@ const (
 )
 
 func newGraph(m, ef int, seed uint64) *graph {
-	return &graph{m0: 2 * m, m: m, ef: ef, seed: seed, built: 1, slabs: newSlabs()}
+	return &graph{m0: 2 * m, m: m, ef: ef, seed: seed, built: 1, slabs: newSlabs(), written: map[int]uint64{}}
 }
 
 // level draws how high row r reaches: geometrically, with factor 1/ln m. It depends

@@ -9,18 +9,39 @@ func (a *ask) hop(w *walker) []spot {
 	r, g := a.st.rows, a.st.graph
 	admit := a.admits(w)
 	linked, n := g.linked.Load(), r.n.Load()
-	best, ok := g.descend(w, r, w.query.q, 0)
-	if ok {
-		w.begin(r.len())
+	w.begin(r.len())
+	if best, ok := g.descend(w, r, w.query.q, 0); ok {
+		if a.chosen && a.isolated(best.row(), admit) {
+			a.Ef = max(a.Ef, isolatedEf)
+		}
 		w.visit(best.row())
 		w.beam = append(w.beam, best)
 		a.hops(w, admit)
 	}
-	spots := w.beam
-	if !ok {
-		spots = nil
+	return a.withUnlinked(w, w.beam, linked, n)
+}
+
+// isolatedEf is for queries that lie where nothing is admitted: what is nearest to
+// them among the admitted lies in several places, each as far.
+const isolatedEf = 768
+
+// isolated reports whether neither row n nor any that it links to is admitted.
+func (a *ask) isolated(n uint32, admit []uint64) bool {
+	r := a.st.rows
+	if r.admitted(n, admit) {
+		return false
 	}
-	return a.withUnlinked(w, spots, linked, n)
+	list := a.st.graph.list(n, 0)
+	for i := range list {
+		next := atomic.LoadUint32(&list[i])
+		if next == 0 {
+			break
+		}
+		if r.admitted(leads(next), admit) {
+			return false
+		}
+	}
+	return true
 }
 
 // hops is [graph.walk] over the docs admitted.

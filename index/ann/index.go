@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -39,7 +38,6 @@ type Index struct {
 	turn    *rotation
 	state   atomic.Pointer[state]
 	working sync.Mutex // who brings the graph up to date
-	files   atomic.Int64
 
 	writing    sync.Mutex // guards all below, and rows against two writers
 	turned     []float32
@@ -71,9 +69,6 @@ func New(o Options) (*Index, error) {
 		o.Less = func(a, b uint32) bool { return a < b }
 	}
 	x := &Index{options: o, turn: newRotation(o.Dim), turned: make([]float32, o.Dim)}
-	if o.Dir != "" {
-		x.files.Store(lastFile(o.Dir))
-	}
 	return x, x.begin(priorQuantizer(o.Dim), 0)
 }
 
@@ -168,9 +163,6 @@ func (x *Index) Remove(doc uint32) (had bool) {
 		had = true
 		x.kill(r, n)
 	})
-	if had {
-		r.lastOf(doc).Store(0)
-	}
 	return had
 }
 
@@ -253,29 +245,4 @@ func (x *Index) before(a, b Neighbor) bool {
 		return a.Score > b.Score
 	}
 	return x.options.Less(a.Doc, b.Doc)
-}
-
-// better puts nb into list, the at most k best docs, best first.
-func (x *Index) better(list []Neighbor, nb Neighbor, k int, many bool) []Neighbor {
-	if len(list) == k && !x.before(nb, list[k-1]) {
-		return list
-	}
-	if many { // the doc may be there already, with another vector
-		if had := slices.IndexFunc(list, func(o Neighbor) bool { return o.Doc == nb.Doc }); had >= 0 {
-			if !x.before(nb, list[had]) {
-				return list
-			}
-			list = slices.Delete(list, had, had+1)
-		}
-	}
-	at := len(list)
-	for at > 0 && x.before(nb, list[at-1]) {
-		at--
-	}
-	if len(list) < k {
-		return slices.Insert(list, at, nb)
-	}
-	copy(list[at+1:], list[at:])
-	list[at] = nb
-	return list
 }

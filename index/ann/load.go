@@ -37,7 +37,7 @@ func Load(ctx context.Context, o Options, saved []byte, doc func(Name) uint32, g
 	if m.Graph != nil && m.Graph.M == x.options.M && m.Graph.Ef == x.options.EfConstruction {
 		if g, err := loadGraph(ctx, m.Graph, r, get); err == nil {
 			st.graph = g
-			st.probe = &probe{found: m.Graph.Found, lean: m.Graph.Lean, deviation: m.Graph.Spread}
+			st.probe = &probe{found: m.Graph.Found, lean: m.Graph.Lean, deviation: m.Graph.Spread, far: m.Graph.Far}
 		} else if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -92,7 +92,7 @@ func (r *rows) unpack(n uint32, part []byte, m *manifest, doc func(Name) uint32)
 	dead := m.Dead[n>>6]&(1<<(n&63)) != 0
 	in.lean = math.Float32frombits(binary.LittleEndian.Uint32(part[len(Name{}):]))
 	copy(r.code(n), part[len(Name{})+4:])
-	if dead {
+	if dead || Name(part) == (Name{}) {
 		in.doc = noDoc
 		r.n.Store(n + 1)
 		r.kill(n)
@@ -108,43 +108,78 @@ func (r *rows) unpack(n uint32, part []byte, m *manifest, doc func(Name) uint32)
 // noDoc is whose a dead row is that was dead when it was loaded.
 const noDoc = math.MaxUint32
 
+// loadGraph leaves r as it is unless all of the graph is there.
 func loadGraph(ctx context.Context, m *graphManifest, r *rows, get func(Part) ([]byte, error)) (*graph, error) {
 	g := newGraph(m.M, m.Ef, m.Seed)
 	if err := g.reserve(int(m.Linked)); err != nil {
 		return nil, err
 	}
-	var eg errgroup.Group
+	twins := make([]uint32, m.Linked)
+	eg, going := errgroup.WithContext(ctx)
 	eg.SetLimit(2)
-	for i := 0; i*partRows < int(m.Linked); i++ {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
+	for i := 0; i*partRows < int(m.Linked) && going.Err() == nil; i++ {
 		part, err := get(Part{Links: true, Gen: m.Parts[i], N: i})
-		if err != nil {
-			return nil, fmt.Errorf("read links from row %d on: %w", i*partRows, err)
-		}
 		eg.Go(func() error {
-			return g.unpack(part, r, uint32(i*partRows), min(m.Linked, uint32((i+1)*partRows)), m.Linked)
+			if err != nil {
+				return fmt.Errorf("read links from row %d on: %w", i*partRows, err)
+			}
+			return g.unpack(part, twins, uint32(i*partRows), min(m.Linked, uint32((i+1)*partRows)))
 		})
 	}
-	if err := eg.Wait(); err != nil {
+	if err := errors.Join(eg.Wait(), ctx.Err()); err != nil {
 		return nil, err
 	}
 	g.savedTo = int(m.Linked)
 	g.linked.Store(m.Linked)
 	g.entry.Store(m.Entry)
-	if row, level, ok := g.top(); ok && g.height(row) < level {
-		return nil, errors.New("the graph begins at a level that is not there")
+	if row, level, ok := g.top(); ok != (m.Linked > 0) || ok && g.height(row) < level {
+		return nil, errors.New("the graph begins where nothing is")
+	}
+	if err := chained(twins); err != nil {
+		return nil, err
+	}
+	for n, twin := range twins {
+		r.info(uint32(n)).twin.Store(twin)
 	}
 	return g, nil
 }
 
+// chained reports whether lists of twins end: no row is in two of them, or twice in
+// one.
+func chained(twins []uint32) error {
+	second := make([]bool, len(twins)) // it is behind another
+	rest := 0
+	for _, twin := range twins {
+		if twin == 0 {
+			continue
+		}
+		if second[twin-1] {
+			return errors.New("a row is the twin of two others")
+		}
+		second[twin-1] = true
+		rest++
+	}
+	for n := range twins {
+		if second[n] {
+			continue
+		}
+		for at := twins[n]; at != 0; at = twins[at-1] {
+			rest--
+		}
+	}
+	if rest != 0 {
+		return errors.New("a list of twins has no beginning")
+	}
+	return nil
+}
+
 var errShort = errors.New("a part of the graph is cut off, or none")
 
-// unpack reads the links of rows from up to to. Links to rows that came later are
-// left out.
-func (g *graph) unpack(b []byte, r *rows, from, to, linked uint32) error {
+// unpack reads the links of rows from up to to, and their twins. Links to rows that
+// came later are left out.
+func (g *graph) unpack(b []byte, twins []uint32, from, to uint32) error {
 	var ok bool
+	linked := uint32(len(twins))
 	for n := from; n < to; n++ {
 		if b, ok = readLinks(b, g.list(n, 0), linked); !ok || len(b) == 0 || b[0] > maxLevel {
 			return errShort
@@ -165,7 +200,7 @@ func (g *graph) unpack(b []byte, r *rows, from, to, linked uint32) error {
 		twin := binary.LittleEndian.Uint32(b)
 		b = b[4:]
 		if twin <= linked {
-			r.info(n).twin.Store(twin)
+			twins[n] = twin
 		}
 	}
 	return nil

@@ -33,6 +33,7 @@ type graphManifest struct {
 	Found  float64        `cbor:"7,keyasint"` // what the probe learned
 	Lean   float64        `cbor:"8,keyasint"`
 	Spread float64        `cbor:"9,keyasint"`
+	Far    float64        `cbor:"10,keyasint,omitempty"`
 }
 
 // savedVersion is what the parts look like.
@@ -52,7 +53,7 @@ func (f *frozen) manifest(kept Kept) []byte {
 	if g != nil {
 		m.Graph = &graphManifest{M: g.m, Ef: g.ef, Seed: g.seed, Entry: g.entry.Load(), Linked: g.linked.Load(), Parts: kept.Graph}
 		if p := f.st.probe; p != nil {
-			m.Graph.Found, m.Graph.Lean, m.Graph.Spread = p.found, p.lean, p.deviation
+			m.Graph.Found, m.Graph.Lean, m.Graph.Spread, m.Graph.Far = p.found, p.lean, p.deviation, p.far
 		}
 	}
 	b, err := cbor.Marshal(m)
@@ -107,6 +108,10 @@ func (k Kept) Parts() (list []Part) {
 	}
 	return list
 }
+
+// Keepable reports whether Save can write what Load finds: whole numbers that lie in
+// memory alone it cannot.
+func (x *Index) Keepable() bool { return x.state.Load().rows.place.name() != "" }
 
 // Current reports whether kept is of what there is now, but for what came and went.
 func (x *Index) Current(kept Kept) bool {

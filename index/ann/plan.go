@@ -2,6 +2,7 @@ package ann
 
 import (
 	"math"
+	"slices"
 
 	"github.com/clipsearch/clipsearch/internal/simd"
 )
@@ -32,8 +33,10 @@ const (
 // defaultEf suits vectors that are among those of the index; outsideEf those that
 // are not, as texts are not among pictures: their nearest lie apart from each other.
 const (
-	defaultEf = 96
+	defaultEf = 128
 	outsideEf = 256
+	efPerK    = 3    // at least, for each of the k that are asked for
+	hopEf     = .625 // of a walk's is enough for hops, which look at more around each row
 )
 
 // plan chooses how, and how far, to search (house figures: see the decision record
@@ -43,7 +46,7 @@ func (a *ask) plan(w *walker) way {
 	live := st.rows.live()
 	share := 1.0
 	if a.Admit != nil {
-		share = min(1, float64(a.Admit.GetCardinality())/float64(max(1, live)))
+		share = min(1, float64(a.Admit.GetCardinality())/float64(max(1, st.rows.owned.Load())))
 	}
 	all := byScan
 	if share < .25 {
@@ -53,11 +56,8 @@ func (a *ask) plan(w *walker) way {
 		a.slack, a.least = exactSlack, exactLeast
 		return all
 	}
-	if a.Ef == 0 {
-		a.Ef = defaultEf
-		if st.probe.outside(w.query.lean) {
-			a.Ef = outsideEf
-		}
+	if a.chosen = a.Ef == 0; a.chosen {
+		a.chooseEf(w)
 	}
 	a.Ef = max(a.Ef, a.K)
 	a.Ef = int(float64(a.Ef) * float64(st.rows.len()) / float64(max(live, st.rows.len()/8))) // the dead take part
@@ -73,10 +73,30 @@ func (a *ask) plan(w *walker) way {
 		return all
 	}
 	if share < leastWalks {
+		if a.chosen {
+			a.Ef = max(defaultEf, a.K, int(float64(a.Ef)*hopEf))
+		}
 		return byHops
 	}
 	a.Ef = int(math.Ceil(float64(a.Ef) / share))
 	return byWalk
+}
+
+// chooseEf sets ef_search.
+func (a *ask) chooseEf(w *walker) {
+	a.Ef = max(defaultEf, efPerK*a.K)
+	if a.st.probe.outside(w.query.lean) {
+		a.Ef = max(outsideEf, efPerK*a.K)
+	} else {
+		a.plain = true
+	}
+}
+
+// strange reports whether the query of an answer was taken for a usual one and lies
+// farther from what was found than vectors of the index do from each other.
+func (a *ask) strange(found []Neighbor) bool {
+	p := a.st.probe
+	return a.plain && !a.odd && a.Admit == nil && p != nil && float64(found[min(len(found), probeFor)-1].Score) < p.far
 }
 
 // probe is what was learned about a graph by using it.
@@ -84,6 +104,7 @@ type probe struct {
 	rows            uint32  // linked at that time
 	found           float64 // of the nearest of vectors in the index
 	lean, deviation float64 // of the rows
+	far             float64 // the least score that one of the nearest of a row had
 }
 
 // poorRecall of its own vectors is where a graph is not worth a walk: vectors that
@@ -118,17 +139,29 @@ func (x *Index) probe(st *state) *probe {
 	p.lean = sum / float64(count)
 	p.deviation = math.Sqrt(max(0, sq/float64(count)-p.lean*p.lean))
 	hits, all := 0, 0
+	p.far = 1
 	for i := range probes {
-		h, m := x.probeRow(st, uint32(i*n/probes))
-		hits, all = hits+h, all+m
+		h, m, far := x.probeRow(st, r.liveFrom(uint32(i*n/probes)))
+		hits, all, p.far = hits+h, all+m, min(p.far, far)
 	}
 	p.found = float64(hits) / float64(max(1, all))
 	return p
 }
 
-// probeRow counts how many of the docs nearest to row n the graph finds. The row
-// itself, which a walk is led to, does not count.
-func (x *Index) probeRow(st *state, n uint32) (hits, all int) {
+// liveFrom returns the first row from n on that is not dead, or n.
+func (r *rows) liveFrom(n uint32) uint32 {
+	for at := n; at < r.n.Load(); at++ {
+		if !r.isDead(at) {
+			return at
+		}
+	}
+	return n
+}
+
+// probeRow counts how many of the docs nearest to row n the graph finds, or others as
+// near, and says how near the last of them is. The row itself, which a walk is led to,
+// does not count.
+func (x *Index) probeRow(st *state, n uint32) (hits, all int, far float64) {
 	w := take(st.rows.quant.width)
 	defer w.give()
 	w.turned = append(w.turned[:0], make([]float32, x.options.Dim)...)
@@ -136,20 +169,20 @@ func (x *Index) probeRow(st *state, n uint32) (hits, all int) {
 	st.rows.quant.fold(w.turned, &w.query)
 	st.rows.quant.refine(w.turned, w.weights)
 	a := ask{Search: Search{K: probeFor + 1, Ef: defaultEf, Graph: true}, st: st, x: x, slack: 3, least: 16, deep: 256}
-	walked := a.answer(w)
-	a.Exact, a.deep = true, 256
-	for _, nb := range a.answer(w) {
-		if nb.Doc == st.rows.info(n).doc {
-			continue
-		}
-		all++
-		for _, o := range walked {
-			if o.Doc == nb.Doc {
-				hits++
-			}
+	walked := slices.Clone(a.answer(w))
+	a = ask{Search: Search{K: probeFor + 1, Exact: true}, st: st, x: x, deep: 256}
+	nearest := a.answer(w)
+	if len(nearest) == 0 {
+		return 0, 0, 1
+	}
+	last := nearest[len(nearest)-1].Score
+	for _, nb := range walked {
+		if nb.Doc != st.rows.info(n).doc && nb.Score >= last {
+			hits++
 		}
 	}
-	return hits, all
+	all = len(nearest) - 1
+	return min(hits, all), all, float64(last)
 }
 
 // score scores row n by its whole numbers; ok is false if those do not hold it. A
@@ -176,7 +209,7 @@ func (a *ask) score(w *walker, s spot, clips []clip) (score float32, ok bool) {
 // whole reads row n of r into v: from the codes where its numbers are damaged and its
 // vector is kept nowhere else.
 func (x *Index) whole(r *rows, v []float32, n uint32) {
-	if r.sound(n) {
+	if _, clipped := r.clip(n); clipped || r.sound(n) {
 		r.whole(v, n)
 	} else if kept := x.recall(r, n); kept != nil {
 		copy(v, kept)
@@ -187,19 +220,25 @@ func (x *Index) whole(r *rows, v []float32, n uint32) {
 
 // recall returns the vector of a row, turned, from where it is kept.
 func (x *Index) recall(r *rows, n uint32) []float32 {
-	if x.options.Vectors == nil {
+	in := r.info(n)
+	if x.options.Vectors == nil || r.isDead(n) || in.doc == noDoc {
 		return nil
 	}
+	var like []float32
 	code := make([]byte, r.quant.width/2)
-	for _, v := range x.options.Vectors(r.info(n).doc) {
+	for _, v := range x.options.Vectors(in.doc) {
 		turned := make([]float32, x.options.Dim)
 		x.turn.turn(turned, v)
 		r.quant.encodeCoarse(turned, code)
-		if alike(code, r.code(n)) {
+		if !alike(code, r.code(n)) {
+			continue
+		}
+		if r.quant.lean(turned) == in.lean { // to the last digit: it is this one, of several that are alike
 			return turned
 		}
+		like = turned
 	}
-	return nil
+	return like
 }
 
 func dot(a, b []float32) float32 { return simd.Dot(a, b) }

@@ -34,12 +34,14 @@ func (x *Index) Work(ctx context.Context) error {
 			if err := x.link(ctx, st); err != nil {
 				return err
 			}
-		case x.cold(st) >= 0:
-			if err := x.warm(st.rows, x.cold(st)); err != nil {
+		default:
+			c := x.cold(st)
+			if c < 0 {
+				return nil
+			}
+			if err := x.warm(st.rows, c); err != nil {
 				return err
 			}
-		default:
-			return nil
 		}
 	}
 }
@@ -81,7 +83,7 @@ func (x *Index) worn(st *state) bool {
 
 // rebuild writes the rows that live anew, with codes learned from them and a graph
 // over them.
-func (x *Index) rebuild(ctx context.Context) error {
+func (x *Index) rebuild(ctx context.Context) (err error) {
 	x.writing.Lock()
 	old := x.state.Load().rows
 	x.rebuilding, x.killed = true, nil
@@ -95,6 +97,11 @@ func (x *Index) rebuild(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer func() {
+		if err != nil {
+			x.dropPlace(p)
+		}
+	}()
 	m := &move{x: x, from: old, to: newRows(x.relearned(old), p), v: make([]float32, x.options.Dim)}
 	if err := m.copy(ctx, old.n.Load()); err != nil {
 		return err
@@ -137,20 +144,21 @@ func (x *Index) regraph(ctx context.Context, r *rows) (*graph, error) {
 func (x *Index) relearned(r *rows) *quantizer {
 	m := newMoments(x.options.Dim)
 	v := make([]float32, x.options.Dim)
-	n := r.n.Load()
-	step := max(1, n/(2*enoughLearned))
-	for i := uint32(0); i < n; i += step {
-		if !r.isDead(i) {
+	step := max(1, r.live()/(2*enoughLearned))
+	for i, met := uint32(0), 0; i < r.n.Load(); i++ {
+		if r.isDead(i) {
+			continue
+		}
+		if met%step == 0 {
 			x.whole(r, v, i)
 			m.add(v)
 		}
+		met++
 	}
 	if m.n == 0 {
 		return priorQuantizer(x.options.Dim)
 	}
-	q := m.quantizer()
-	q.trained = r.live()
-	return q
+	return m.quantizer()
 }
 
 // move copies the rows that live from one place to another.

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"unsafe"
 
@@ -25,6 +26,7 @@ type rows struct {
 	quant *quantizer
 	n     atomic.Uint32
 	dead  atomic.Uint32 // how many rows are
+	owned atomic.Uint32 // how many docs have rows
 	many  atomic.Bool   // a doc has, or had, several rows
 
 	// Of each chunk; set before the first row in it is published by n.
@@ -57,15 +59,25 @@ type clip struct {
 }
 
 // slabs is memory outside of the heap, given back when nobody refers to it any more.
-type slabs struct{ list [][]byte }
+type slabs struct {
+	mu   sync.Mutex
+	list [][]byte
+}
 
 func (s *slabs) allocate(n int) ([]byte, error) {
 	b, err := allocate(n)
 	if err != nil {
 		return nil, fmt.Errorf("ask the system for %d MB: %w", n>>20, err)
 	}
-	s.list = append(s.list, b)
+	s.keep(b)
 	return b, nil
+}
+
+// keep has s give b back in the end.
+func (s *slabs) keep(b []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.list = append(s.list, b)
 }
 
 func newSlabs() *slabs {
@@ -142,9 +154,10 @@ func (r *rows) append(doc uint32, v []float32) error {
 func (r *rows) publish(n uint32) {
 	in := r.info(n)
 	last := r.lastOf(in.doc)
-	in.sibling = last.Load()
-	if in.sibling != 0 {
+	if in.sibling = last.Load(); in.sibling != 0 {
 		r.many.Store(true)
+	} else {
+		r.owned.Add(1)
 	}
 	r.n.Store(n + 1)
 	last.Store(n + 1)
@@ -202,6 +215,26 @@ func (r *rows) rowsOf(doc uint32, fn func(n uint32)) {
 	}
 }
 
+// rowsOfAll appends the rows of docs that are not dead.
+func (r *rows) rowsOfAll(list, docs []uint32) []uint32 {
+	many := r.many.Load() // read first: a doc that has several rows later has its last one now
+	for _, doc := range docs {
+		if many {
+			r.rowsOf(doc, func(n uint32) { list = append(list, n) })
+			continue
+		}
+		if doc >= maxDocs {
+			return list
+		}
+		if p := r.docs[doc>>chunkShift].Load(); p != nil {
+			if last := p[doc&chunkMask].Load(); last != 0 {
+				list = append(list, last-1)
+			}
+		}
+	}
+	return list
+}
+
 // code returns the coarse codes of row n.
 func (r *rows) code(n uint32) []byte {
 	w := r.quant.width / 2
@@ -231,11 +264,18 @@ func (r *rows) isDead(n uint32) bool {
 	return r.tombs[n>>chunkShift][n&chunkMask>>6].Load()&(1<<(n&63)) != 0
 }
 
-// kill marks row n as deleted.
+// kill marks row n as deleted, and its doc where that was the last.
 func (r *rows) kill(n uint32) {
-	if !r.isDead(n) {
-		r.tombs[n>>chunkShift][n&chunkMask>>6].Or(1 << (n & 63))
-		r.dead.Add(1)
+	if r.isDead(n) {
+		return
+	}
+	r.tombs[n>>chunkShift][n&chunkMask>>6].Or(1 << (n & 63))
+	r.dead.Add(1)
+	doc, rest := r.info(n).doc, false
+	r.rowsOf(doc, func(uint32) { rest = true })
+	if !rest && doc != noDoc {
+		r.lastOf(doc).Store(0)
+		r.owned.Add(^uint32(0))
 	}
 }
 

@@ -56,12 +56,14 @@ type Part struct {
 // Keeper keeps the parts of a saved index.
 type Keeper struct {
 	At   func(freeze func())      // calls freeze at the moment of which everything is to be
-	Name func(doc uint32) Name    // names a doc that is not deleted
+	Name func(doc uint32) Name    // names a doc, also one that is deleted
 	Put  func(Part, []byte) error // keeps a part
 }
 
-// Save has k keep the parts that kept lacks. It returns what then is kept, and the
-// manifest by which Load finds it: that is to be written last.
+// Save has k keep the parts that kept lacks, which the last manifest that was written
+// is of. It returns what then is kept, and the manifest by which Load finds it: that
+// is to be written last. If it was not, or Save failed, the next one is given kept
+// once more.
 func (x *Index) Save(ctx context.Context, kept Kept, k Keeper) (Kept, []byte, error) {
 	x.working.Lock()
 	defer x.working.Unlock()
@@ -77,7 +79,7 @@ func (x *Index) Save(ctx context.Context, kept Kept, k Keeper) (Kept, []byte, er
 			return kept, nil, err
 		}
 		from, to := b*blockRows, min(f.rows, (b+1)*blockRows)
-		if err := k.Put(Part{Epoch: r.epoch, N: b}, r.rowPart(f, from, to, k.Name)); err != nil {
+		if err := k.Put(Part{Epoch: r.epoch, N: b}, r.rowPart(from, to, k.Name)); err != nil {
 			return kept, nil, fmt.Errorf("write rows %d to %d: %w", from, to, err)
 		}
 	}
@@ -104,13 +106,16 @@ func (g *graph) save(ctx context.Context, r *rows, n int, had, now map[int]uint6
 			return err
 		}
 		of, known := had[i]
-		if changed := g.changed[i].Swap(false); !changed && known && g.savedTo >= min(n, (i+1)*partRows) {
+		if written, ok := g.written[i]; ok && written != of {
+			known = false // that one was written for a manifest that never was
+		}
+		to := min(n, (i+1)*partRows)
+		if changed := g.changed[i].Swap(false); !changed && known && g.savedTo >= to {
 			now[i] = of
 			continue
 		}
-		to := min(n, (i+1)*partRows)
+		g.written[i] = gen
 		if err := put(Part{Links: true, Gen: gen, N: i}, g.linkPart(r, uint32(i*partRows), uint32(to))); err != nil {
-			g.changed[i].Store(true)
 			return fmt.Errorf("write links of rows %d to %d: %w", i*partRows, to, err)
 		}
 		now[i] = gen
@@ -119,14 +124,15 @@ func (g *graph) save(ctx context.Context, r *rows, n int, had, now map[int]uint6
 	return nil
 }
 
-// rowPart encodes rows: name, lean and coarse codes of each; the dead have no name.
-func (r *rows) rowPart(f *frozen, from, to int, name func(uint32) Name) []byte {
+// rowPart encodes rows: name, lean and coarse codes of each. The dead are named as
+// well: to the manifest that is there when a part is written they may be alive.
+func (r *rows) rowPart(from, to int, name func(uint32) Name) []byte {
 	size := len(Name{}) + 4 + r.quant.width/2
 	b := make([]byte, 0, (to-from)*size)
 	for n := uint32(from); n < uint32(to); n++ {
 		in := r.info(n)
 		var id Name
-		if f.dead[n>>6]&(1<<(n&63)) == 0 {
+		if in.doc != noDoc { // it was dead to that one already
 			id = name(in.doc)
 		}
 		b = append(b, id[:]...)

@@ -38,7 +38,7 @@ type kept struct {
 func (k *kept) save(t *testing.T, x *Index) (written int) {
 	t.Helper()
 	name := func(doc uint32) (n Name) {
-		binary.BigEndian.PutUint32(n[:], doc)
+		binary.BigEndian.PutUint32(n[:], doc+1)
 		return n
 	}
 	now, manifest, err := x.Save(context.Background(), k.Kept, Keeper{
@@ -53,7 +53,7 @@ func (k *kept) save(t *testing.T, x *Index) (written int) {
 }
 
 func (k *kept) load(o Options) (*Index, error) {
-	return Load(context.Background(), o, k.manifest, func(n Name) uint32 { return binary.BigEndian.Uint32(n[:]) },
+	return Load(context.Background(), o, k.manifest, func(n Name) uint32 { return binary.BigEndian.Uint32(n[:]) - 1 },
 		func(p Part) ([]byte, error) {
 			if b, ok := k.parts[p]; ok {
 				return b, nil

@@ -22,12 +22,15 @@ type Search struct {
 // ask is one search under way.
 type ask struct {
 	Search
-	st    *state
-	x     *Index
-	slack float32 // deviations of the coarse scores' errors that are waited for
-	least int     // rows scored whole before any is left out
-	deep  int     // rows that a scan brings back
-	twins bool    // rows were found that stand for their twins too
+	st     *state
+	x      *Index
+	slack  float32 // deviations of the coarse scores' errors that are waited for
+	least  int     // rows scored whole before any is left out
+	deep   int     // rows that a scan brings back
+	twins  bool    // rows were found that stand for their twins too
+	chosen bool    // how far to walk was left to plan
+	plain  bool    // and it took the query for a usual one
+	odd    bool    // it is none, as an answer has shown
 }
 
 // Search returns the K docs nearest to q, best first. q need not have unit length; a
@@ -42,14 +45,19 @@ func (x *Index) Search(q []float32, s Search) []Neighbor {
 	defer w.give()
 	w.turned = slices.Grow(w.turned[:0], len(q))[:len(q)]
 	x.turn.turn(w.turned, q)
+	length := toUnit(w.turned)
 	st.rows.quant.fold(w.turned, &w.query)
 	st.rows.quant.refine(w.turned, w.weights)
 	a := ask{Search: s, st: st, x: x, slack: 3, least: 16, deep: max(4*s.K, s.K+190)}
-	return a.answer(w)
+	found := slices.Clone(a.answer(w))
+	for i := range found {
+		found[i].Score *= length
+	}
+	return found
 }
 
 // answer searches in the way that is quickest, and where that brings too few in
-// the way that finds all.
+// the way that finds all. The list is w's.
 func (a *ask) answer(w *walker) []Neighbor {
 	how := a.plan(w)
 	for {
@@ -66,8 +74,14 @@ func (a *ask) answer(w *walker) []Neighbor {
 		case byScan:
 			spots, all = a.scan(w)
 		}
-		if a.rescore(w, spots); len(w.found) >= a.K || all {
-			return slices.Clone(w.found)
+		sure := a.rescore(w, spots)
+		found := w.best.sorted()
+		if all || len(found) == a.K && (a.twins && !a.strange(found) || !a.twins && sure) {
+			return found
+		}
+		if a.twins && len(found) == a.K { // so it is far from all that the graph was made of
+			a.odd, a.Ef = true, max(a.Ef, outsideEf)
+			continue
 		}
 		if a.Ef *= 4; a.twins && scansPerStep*a.Ef < a.st.rows.live() {
 			continue // many rows are of one doc, or of none that is admitted
@@ -76,9 +90,37 @@ func (a *ask) answer(w *walker) []Neighbor {
 		if a.Admit != nil {
 			how = bySet
 		}
+		if !a.twins { // as many vectors as were looked at are as near, by their codes, as the best
+			a.deep *= 4
+		}
 		a.slack, a.least = exactSlack, exactLeast
-		a.deep *= 4
 	}
+}
+
+// toUnit brings v to unit length, unless it has that already or none, and returns what
+// it was divided by.
+func toUnit(v []float32) float32 {
+	length := float32(math.Sqrt(float64(dot(v, v))))
+	if math.Abs(float64(length)-1) < 1e-3 {
+		return 1
+	}
+	if length < 1e-15 { // squares of numbers as small are nothing
+		var most float32
+		for _, x := range v {
+			most = max(most, x, -x)
+		}
+		if most == 0 {
+			return 1
+		}
+		for i := range v {
+			v[i] /= most
+		}
+		return most * toUnit(v)
+	}
+	for i := range v {
+		v[i] /= length
+	}
+	return length
 }
 
 // exactSlack and exactLeast are what a scan of everything waits for: what it leaves
@@ -104,9 +146,7 @@ func (a *ask) scanSet(w *walker) (spots []spot, all bool) {
 	w.ids = w.ids[:0]
 	for it := a.Admit.ManyIterator(); ; {
 		got := it.NextMany(w.docs[:])
-		for _, d := range w.docs[:got] {
-			r.rowsOf(d, func(n uint32) { w.ids = append(w.ids, n) })
-		}
+		w.ids = r.rowsOfAll(w.ids, w.docs[:got])
 		count += len(w.ids)
 		if len(w.ids) > 0 {
 			w.score(r, w.query.q)
@@ -125,9 +165,8 @@ func (a *ask) scanSet(w *walker) (spots []spot, all bool) {
 func (a *ask) walk(w *walker) []spot {
 	r, g := a.st.rows, a.st.graph
 	linked, n := g.linked.Load(), r.n.Load()
-	best, ok := g.descend(w, r, w.query.q, 0)
-	if ok {
-		w.begin(r.len())
+	w.begin(r.len())
+	if best, ok := g.descend(w, r, w.query.q, 0); ok {
 		w.visit(best.row())
 		w.beam = append(w.beam, best)
 		g.walk(w, r, w.query.q, 0, a.Ef)
@@ -174,47 +213,75 @@ func isIn(words []uint64, doc uint32) bool {
 	return int(doc>>6) < len(words) && words[doc>>6]&(1<<(doc&63)) != 0
 }
 
-// rescore scores spots by their whole numbers and leaves the K best docs in
-// w.found. It stops where the coarse scores of the rest, which are sorted, leave no
-// hope: what coarse scores are wrong by, the rows before have shown.
-func (a *ask) rescore(w *walker, spots []spot) {
+// rescore scores spots by their whole numbers and leaves the K best docs in w.best.
+// It stops where the coarse scores of the rest, which are sorted, leave no hope: what
+// coarse scores are wrong by, the rows before have shown. Then it is sure that no row
+// with a worse coarse score is among the best.
+func (a *ask) rescore(w *walker, spots []spot) (sure bool) {
 	const ahead = 2
 	r := a.st.rows
 	admit := a.admits(w)
-	many := r.many.Load()
 	clips := r.clips()
-	w.found = w.found[:0]
+	w.best.reset(a.x, a.K, r.many.Load() || a.st.graph != nil || len(clips) > 0)
 	wrong := spread{least: w.query.noise}
 	for i, s := range spots {
 		if i+ahead < len(spots) {
 			r.fetch(spots[i+ahead].row())
 		}
 		coarse := w.query.offset + w.query.scale*float32(s.score())
-		if len(w.found) == a.K && wrong.n >= a.least && coarse+wrong.most(a.slack) < w.found[a.K-1].Score {
+		if wrong.n >= a.least && w.best.beats(coarse+wrong.most(a.slack)) {
+			sure = true
 			break
 		}
-		score, ok := a.score(w, s, clips)
+		n, ok := a.counts(s.row(), admit)
 		if !ok {
 			continue
 		}
-		wrong.add(score - coarse)
-		for n := s.row(); ; {
-			in := r.info(n)
-			if !r.isDead(n) && (a.Admit == nil || isIn(admit, in.doc)) {
-				w.found = a.x.better(w.found, Neighbor{in.doc, score}, a.K, many || a.st.graph != nil)
-			}
-			next := in.twin.Load()
-			if next == 0 || !a.twins || len(w.found) == a.K && w.found[a.K-1].Score >= score {
-				break
-			}
-			n = next - 1
+		if score, ok := a.score(w, newSpot(s.score(), n), clips); ok {
+			wrong.add(score - coarse)
+			a.offer(w, n, score, admit)
 		}
 	}
 	for _, c := range clips {
-		in := r.info(c.row)
-		if !r.isDead(c.row) && (a.Admit == nil || isIn(admit, in.doc)) {
-			w.found = a.x.better(w.found, Neighbor{in.doc, dot(w.turned, c.vector)}, a.K, true)
+		if a.admitted(c.row, admit) {
+			w.best.offer(Neighbor{r.info(c.row).doc, dot(w.turned, c.vector)})
 		}
+	}
+	return sure
+}
+
+// admitted reports whether row n is there, of a doc that is admitted.
+func (a *ask) admitted(n uint32, admit []uint64) bool {
+	r := a.st.rows
+	return !r.isDead(n) && (a.Admit == nil || isIn(admit, r.info(n).doc))
+}
+
+// counts returns row n, or the first of the twins that it stands for that is there
+// and admitted.
+func (a *ask) counts(n uint32, admit []uint64) (uint32, bool) {
+	for !a.admitted(n, admit) {
+		next := a.st.rows.info(n).twin.Load()
+		if next == 0 || !a.twins {
+			return 0, false
+		}
+		n = next - 1
+	}
+	return n, true
+}
+
+// offer offers the doc of row n, and those of the twins behind it, which have the
+// same score.
+func (a *ask) offer(w *walker, n uint32, score float32, admit []uint64) {
+	for {
+		in := a.st.rows.info(n)
+		if a.admitted(n, admit) {
+			w.best.offer(Neighbor{in.doc, score})
+		}
+		next := in.twin.Load()
+		if next == 0 || !a.twins || w.best.beats(score) {
+			return
+		}
+		n = next - 1
 	}
 }
 

@@ -26,7 +26,7 @@ func (x *Index) warm(r *rows, c int) error {
 	v := make([]float32, x.options.Dim)
 	for i := range uint32(chunkRows) {
 		n := uint32(c)<<chunkShift + i
-		if from.sound(i, r.code(n)) {
+		if r.isDead(n) || from.sound(i, r.code(n)) {
 			copy(to.row(i), from.row(i))
 			continue
 		}
