@@ -7,7 +7,7 @@ ADDR   ?= 127.0.0.1:8080
 BIN    := bin/clipsearch
 COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 
-.PHONY: demo test check lint cross bench fuzz build runtime clean
+.PHONY: demo test check lint cross bench bench-go fuzz build runtime clean
 
 build: $(BIN)
 
@@ -50,6 +50,12 @@ fuzz:
 	  done; \
 	done
 
-# What a change of speed is claimed with: two refs, ten runs each, benchstat.
-bench:
+# The vector index beside hnswlib, faiss and usearch, and against its bars. Some
+# fifteen minutes; see bench/run for what can be picked.
+bench: runtime
+	@bench/run
+
+# What a change of speed of one function is claimed with: two refs, ten runs each,
+# benchstat.
+bench-go:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
