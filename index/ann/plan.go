@@ -39,8 +39,7 @@ const (
 	hopEf     = .625 // of a walk's is enough for hops, which look at more around each row
 )
 
-// plan chooses how, and how far, to search (house figures: see the decision record
-// on number formats).
+// plan chooses how, and how far, to search (ADR 10).
 func (a *ask) plan(w *walker) way {
 	st := a.st
 	live := st.rows.live()
