@@ -138,9 +138,11 @@ func (q *quantizer) fold(v []float32, f *folded) {
 		most, sq = max(most, x, -x), sq+x*x
 	}
 	f.noise, f.scale = sq/12, max(most/simd.Limit, 1e-20)
-	var sum int
+	const whole = 3 << 22 // a float32 so large has no digits behind the point: to add it rounds
+	var sum int32
+	unit := 1 / f.scale
 	for i, x := range v[:q.dim] {
-		n := int(math.RoundToEven(float64(x * q.coarse[i] / f.scale)))
+		n := int32(float32(x*q.coarse[i]*unit+whole) - whole)
 		f.q[i] = int8(n)
 		sum += n
 	}

@@ -246,7 +246,11 @@ func (r *rows) numbers(n uint32) (codes []byte, fine []uint16) {
 	return r.wholes[n>>chunkShift].Load().numbers(n & chunkMask)
 }
 
-func (r *rows) fetch(n uint32) { r.wholes[n>>chunkShift].Load().fetch(n & chunkMask) }
+// fetch asks for what row n is scored and named by, which will be read soon.
+func (r *rows) fetch(n uint32) {
+	r.wholes[n>>chunkShift].Load().fetch(n & chunkMask)
+	simd.Prefetch((*byte)(unsafe.Pointer(r.info(n))), infoSize)
+}
 
 // sound reports whether the whole numbers of row n are what was written.
 func (r *rows) sound(n uint32) bool {
