@@ -149,13 +149,13 @@ func (c *check) checkRecord(key, value []byte, err error) {
 }
 
 func (c *check) checkSpace(key, value []byte, err error) {
+	if len(key) != 2+len(clipsearch.Space{}) {
+		c.wrongKey(keyName(key), "a key that no space has", key)
+		return
+	}
 	var e spaceEntry
 	if err == nil {
 		err = decode(value, &e)
-	}
-	if err == nil && len(key) != 2+len(clipsearch.Space{}) {
-		c.wrongKey(keyName(key), "a key that no space has", key)
-		return
 	}
 	space := clipsearch.Space(key[2:])
 	if err == nil {
