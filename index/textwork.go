@@ -132,9 +132,11 @@ func (t *text) run() {
 		case <-t.stop:
 			return
 		}
-		_ = t.settle(ctx)      // it stays dirty; whoever asks for words gets the error
-		_ = t.build(ctx)       // whoever changed the language gets the error
-		_ = t.x.store.settle() // another time, then
+		_ = t.settle(ctx)     // it stays dirty; whoever asks for words gets the error
+		_ = t.build(ctx)      // whoever changed the language gets the error
+		if ctx.Err() == nil { // Close would wait for it
+			_ = t.x.store.settle() // another time, then
+		}
 	}
 }
 
