@@ -201,6 +201,10 @@ func (x *Index) saveNear(ctx context.Context, meta Meta, p *pictures, n *near, f
 	if !n.Keepable() || n.Current(n.kept) && (behind == 0 || !force && behind < saveDue(n.Len())) || n.ctx.Err() != nil {
 		return nil
 	}
+	if err := n.take(ctx); err != nil {
+		return err
+	}
+	defer n.give()
 	s := &saver{x: x, meta: meta, of: n}
 	kept, saved, err := n.Save(ctx, n.kept, ann.Keeper{
 		At:   func(freeze func()) { s.at(freeze) },

@@ -34,16 +34,40 @@ var usual = tuning{graph: 50_000, saved: 4096}
 // near finds by package ann.
 type near struct {
 	*ann.Index
-	kept  ann.Kept // what the store has of it; guarded by Index.saving
-	saved uint64   // up to which entry of the journal that is
+	kept  ann.Kept      // what the store has of it; guarded by Index.saving
+	saved uint64        // up to which entry of the journal that is
+	turn  chan struct{} // held by who works on it, saves or checks it
 	ctx   context.Context
 	stop  context.CancelFunc // ends the work behind it, when something else takes its place
 }
 
 func newNear(x *ann.Index) *near {
-	n := &near{Index: x}
+	n := &near{Index: x, turn: make(chan struct{}, 1)}
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	return n
+}
+
+// take waits for n's turn, which give ends. Package ann has who works, saves and checks
+// wait for each other too, but not for the end of a context, and work may be long.
+func (n *near) take(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case n.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (n *near) give() { <-n.turn }
+
+// while is ctx until something else takes n's place.
+func (n *near) while(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(n.ctx, cancel)
+	return ctx, func() { stop(); cancel() }
 }
 
 func (n *near) Add(d doc, v clipsearch.Vector) error { return n.Index.Add(uint32(d), v) }
