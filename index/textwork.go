@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -19,14 +20,24 @@ const (
 )
 
 // text keeps the words of the pictures findable. Writes to the store only note
-// which pictures changed; a goroutine tells Bleve, many at once. Bleve is opened
-// when it is first needed.
+// which pictures changed; a goroutine tells Bleve, many at once, or whoever looks for
+// words does. Bleve is opened when it is first needed.
+//
+// Searches wait for nobody who writes to the store, and for each other as little: the
+// store is written to, where Bleve knows what it says in x/, by the goroutine.
 type text struct {
 	x   *Index
 	dir string
 
 	mu      sync.Mutex
-	dirty   map[clipsearch.ID]struct{} // changed, and Bleve does not know yet
+	dirty   map[clipsearch.ID]note     // changed, and Bleve does not know yet
+	change  uint64                     // the last, counted
+	known   uint64                     // up to which one Bleve knows
+	marked  map[clipsearch.ID]struct{} // Bleve knows, and x/ does not say so yet
+	watches []*watch
+	rebuild bool // it is being built anew, and R says so. Changes under Index.writing too, as does begun
+	begun   bool // what was there before is gone, and R says so
+	whole   bool // Bleve knows all that is to be built anew
 	running bool
 	changes bool          // changed has been called
 	wake    chan struct{} // there is something dirty
@@ -35,34 +46,40 @@ type text struct {
 	done    chan struct{}
 
 	// See textnext.go.
-	building sync.Mutex                 // held by whoever builds, opens or closes next; taken before work
+	building sync.Mutex                 // held by whoever builds, opens or closes next; taken before telling
 	missing  map[clipsearch.ID]struct{} // what next does not know. Guarded by mu
 	filling  map[clipsearch.ID]struct{} // what next is being told of. Guarded by mu
-	next     *wordIndex                 // guarded by work
-	nextErr  error                      // why there is none. Guarded by work
 
-	work    sync.RWMutex // held for writing by whoever writes to Bleve, opens or closes it
+	telling chan struct{} // held by whoever tells Bleve, opens or closes it; taken before work
+	healed  string        // why it was built again, until Check has told. Guarded by telling
+	told    int           // how many pictures Bleve was told of. Guarded by telling
+
+	work    sync.RWMutex // held by searches; guards what follows, which only who holds telling changes
 	words   *wordIndex   // nil until opened
-	rebuild bool         // it is being built anew, and R says so
-	begun   bool         // what was there before is gone, and R says so
-	healed  string       // why it was built again, until Check has told
-	told    int          // how many pictures Bleve was told of
+	next    *wordIndex
+	nextErr error // why there is none
 	closed  bool
+}
+
+// note is what is known of a change that Bleve does not know.
+type note struct {
+	change uint64
+	kept   bool // x/ says so
 }
 
 // newText reads what a crash may have left to do.
 func newText(dir string, x *Index) *text {
 	t := &text{
-		x: x, dir: dir, dirty: map[clipsearch.ID]struct{}{},
+		x: x, dir: dir, dirty: map[clipsearch.ID]note{}, marked: map[clipsearch.ID]struct{}{}, change: 1,
 		wake: make(chan struct{}, 1), full: make(chan struct{}, 1),
-		stop: make(chan struct{}), done: make(chan struct{}),
+		stop: make(chan struct{}), done: make(chan struct{}), telling: make(chan struct{}, 1),
 	}
 	err := x.store.view(func(tx tx) error {
 		b, err := tx.get([]byte(rebuildKey))
 		t.rebuild, t.begun = !errors.Is(err, errMissing), err == nil && len(b) > 0
 		return tx.scan([]byte(dirtyPrefix), false, func(key, _ []byte, _ error) error {
 			if id, ok := parseIDKey(key); ok {
-				t.dirty[id] = struct{}{}
+				t.dirty[id] = note{t.change, true}
 			}
 			return nil
 		})
@@ -82,13 +99,50 @@ func (t *text) changed(ids []clipsearch.ID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.changes = true
+	t.change++
 	for _, id := range ids {
-		t.dirty[id] = struct{}{}
+		t.dirty[id] = note{t.change, true}
 	}
 	t.start()
 	if len(t.dirty) >= textBatch {
 		signal(t.full)
 	}
+}
+
+// again notes that Bleve is to be told of ids, though they may be as it knows them.
+func (t *text) again(ids []clipsearch.ID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.change++
+	for _, id := range ids {
+		_, kept := t.marked[id]
+		delete(t.marked, id)
+		t.dirty[id] = note{t.change, kept || t.dirty[id].kept}
+	}
+}
+
+// watch gathers what Bleve is told of from the moment on at which it begins.
+type watch struct{ told map[clipsearch.ID]struct{} }
+
+func (t *text) watch() (w *watch, stop func()) {
+	w = &watch{map[clipsearch.ID]struct{}{}}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.watches = append(t.watches, w)
+	return w, func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.watches = slices.DeleteFunc(t.watches, func(o *watch) bool { return o == w })
+	}
+}
+
+// changedSince reports whether a picture has changed since w began, or shortly before.
+func (t *text) changedSince(w *watch, id clipsearch.ID) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, told := w.told[id]
+	_, dirty := t.dirty[id]
+	return told || dirty
 }
 
 // start wakes the goroutine, which it starts if there is none. Nobody else may use
@@ -140,44 +194,120 @@ func (t *text) run() {
 	}
 }
 
-// settle brings Bleve to where the store was when it was called.
-func (t *text) settle(ctx context.Context) error {
-	t.work.Lock()
-	defer t.work.Unlock()
-	return t.settleLocked(ctx)
-}
-
-func (t *text) settleLocked(ctx context.Context) error {
-	if err := t.open(); err != nil {
+// take waits until nobody else tells Bleve, opens or closes it. give ends that.
+func (t *text) take(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
-	t.mu.Lock()
-	todo := maps.Clone(t.dirty)
-	t.mu.Unlock()
-	batch := make([]clipsearch.ID, 0, textBatch)
-	for id := range todo {
-		batch = append(batch, id)
-		if len(batch) < textBatch {
-			continue
-		}
-		if err := t.settleBatch(ctx, batch); err != nil {
-			return err
-		}
-		batch = batch[:0]
-	}
-	if err := t.settleBatch(ctx, batch); err != nil {
-		return err
-	}
-	return t.rebuilt()
-}
-
-// settleBatch tells Bleve of the pictures ids as they are now. Whoever calls it
-// has t.work.
-func (t *text) settleBatch(ctx context.Context, ids []clipsearch.ID) error {
-	if len(ids) == 0 {
+	select {
+	case t.telling <- struct{}{}:
+		return nil
+	case <-ctx.Done():
 		return ctx.Err()
 	}
-	t.take(ids)
+}
+
+func (t *text) give() { <-t.telling }
+
+// settle brings Bleve to where the store was when it was called, and has the store
+// say so now and then.
+func (t *text) settle(ctx context.Context) error {
+	for {
+		more, err := t.settleSome(ctx)
+		if err = errors.Join(err, t.clean(ctx), t.rebuilt()); err != nil || !more {
+			return err
+		}
+	}
+}
+
+func (t *text) settleSome(ctx context.Context) (more bool, err error) {
+	if err := t.take(ctx); err != nil {
+		return false, err
+	}
+	defer t.give()
+	return t.tellMost(ctx, textLater)
+}
+
+// catchUp has Bleve know of the changes up to one. What the store is to say of that is
+// left to the goroutine: who looks for words does not wait for writers.
+func (t *text) catchUp(ctx context.Context, change uint64) error {
+	if err := t.take(ctx); err != nil {
+		return err
+	}
+	defer t.give()
+	if t.words != nil && t.knows(change) {
+		return nil // somebody was quicker
+	}
+	defer t.rouse()
+	return t.tell(ctx)
+}
+
+// rouse has the goroutine look what there is to do.
+func (t *text) rouse() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.start()
+}
+
+// knows reports whether Bleve, if it is open, knows of the changes up to one.
+func (t *text) knows(change uint64) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.known >= change || len(t.dirty) == 0
+}
+
+func (t *text) lastChange() uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.change
+}
+
+// tell tells Bleve of all that has changed. Whoever calls it holds telling.
+func (t *text) tell(ctx context.Context) error {
+	_, err := t.tellMost(ctx, math.MaxInt)
+	return err
+}
+
+// tellMost tells Bleve of so many pictures that have changed, and reports whether there
+// are more. Whoever calls it holds telling.
+func (t *text) tellMost(ctx context.Context, most int) (more bool, err error) {
+	if err := t.open(); err != nil {
+		return false, err
+	}
+	todo, last, more := t.todo(most)
+	for ids := range slices.Chunk(slices.Collect(maps.Keys(todo)), textBatch) {
+		if err := t.tellSome(ctx, ids, todo); err != nil {
+			return false, err
+		}
+	}
+	if !more {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.known, t.whole = last, true
+	}
+	return more, ctx.Err()
+}
+
+// todo returns at most so many of the pictures that have changed, and the last change.
+func (t *text) todo(most int) (todo map[clipsearch.ID]note, last uint64, more bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.dirty) <= most {
+		return maps.Clone(t.dirty), t.change, false
+	}
+	todo = make(map[clipsearch.ID]note, most)
+	for id, n := range t.dirty {
+		if len(todo) == most {
+			break
+		}
+		todo[id] = n
+	}
+	return todo, t.change, true
+}
+
+// tellSome tells Bleve of the pictures ids as they are now, of which todo says what
+// had changed before. Whoever calls it holds telling.
+func (t *text) tellSome(ctx context.Context, ids []clipsearch.ID, todo map[clipsearch.ID]note) error {
 	put, gone, err := t.x.documents(ctx, ids)
 	if err == nil {
 		err = checkSpace(t.x.dir, margin)
@@ -189,27 +319,23 @@ func (t *text) settleBatch(ctx context.Context, ids []clipsearch.ID) error {
 		err = t.writeNext(ids, put, gone)
 	}
 	if err != nil {
-		t.giveBack(ids)
 		return withSpace(err, t.x.dir)
 	}
 	t.told += len(ids)
-	return t.x.clean(t, ids)
-}
-
-func (t *text) take(ids []clipsearch.ID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, id := range ids {
-		delete(t.dirty, id)
+		for _, w := range t.watches {
+			w.told[id] = struct{}{}
+		}
+		if n := t.dirty[id]; n.change == todo[id].change { // else it has changed since
+			delete(t.dirty, id)
+			if n.kept {
+				t.marked[id] = struct{}{}
+			}
+		}
 	}
-}
-
-func (t *text) giveBack(ids []clipsearch.ID) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, id := range ids {
-		t.dirty[id] = struct{}{}
-	}
+	return nil
 }
 
 func (t *text) isDirty(id clipsearch.ID) bool {
@@ -219,9 +345,48 @@ func (t *text) isDirty(id clipsearch.ID) bool {
 	return ok
 }
 
-// clean removes x/ of ids from the store, but of those that changed again.
-func (x *Index) clean(t *text, ids []clipsearch.ID) error {
-	return x.update(func(tx tx) error {
+// clean removes x/ of what Bleve knows from the store.
+func (t *text) clean(ctx context.Context) error {
+	for {
+		ids := t.takeMarked()
+		if len(ids) == 0 {
+			return nil
+		}
+		if ctx.Err() != nil {
+			t.mark(ids)
+			return ctx.Err()
+		}
+		if err := t.cleanSome(ids); err != nil {
+			t.mark(ids)
+			return err
+		}
+	}
+}
+
+func (t *text) mark(ids []clipsearch.ID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, id := range ids {
+		t.marked[id] = struct{}{}
+	}
+}
+
+func (t *text) takeMarked() (ids []clipsearch.ID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for id := range t.marked {
+		ids = append(ids, id)
+		delete(t.marked, id)
+		if len(ids) == textBatch {
+			break
+		}
+	}
+	return ids
+}
+
+// cleanSome removes x/ of ids, but of those that changed again.
+func (t *text) cleanSome(ids []clipsearch.ID) error {
+	return t.x.update(func(tx tx) error {
 		w := writer{t: tx}
 		for _, id := range ids {
 			if !t.isDirty(id) {
@@ -254,20 +419,20 @@ func (x *Index) documents(ctx context.Context, ids []clipsearch.ID) (put map[cli
 }
 
 // open opens Bleve, and begins a rebuild where there is none to open. Whoever
-// calls it has t.work.
+// calls it holds telling.
 func (t *text) open() error {
 	switch {
 	case t.closed:
 		return errClosed
 	case t.words != nil:
-		t.nextErr = t.openNext()
+		t.openNext()
 		return nil
 	}
 	if err := finishSwap(t.dir); err != nil {
 		return fmt.Errorf("open text index: %w", err)
 	}
-	if !t.rebuild || t.begun {
-		err := t.reopen()
+	if rebuild, begun := t.rebuilding(); !rebuild || begun {
+		err := t.reopen(rebuild)
 		if !errors.Is(err, errTextGone) {
 			return err
 		}
@@ -278,14 +443,27 @@ func (t *text) open() error {
 	return t.restart()
 }
 
+func (t *text) rebuilding() (rebuild, begun bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.rebuild, t.begun
+}
+
+// setWords has searches use w, after those that are under way.
+func (t *text) setWords(w *wordIndex) {
+	t.work.Lock()
+	defer t.work.Unlock()
+	t.words = w
+}
+
 // reopen opens the Bleve that is there, whole or in the middle of a rebuild. The
 // error wraps errTextGone if it is of no use.
-func (t *text) reopen() error {
+func (t *text) reopen(rebuild bool) error {
 	w, err := openWords(t.dir)
 	if err != nil {
 		return err
 	}
-	if t.rebuild {
+	if rebuild {
 		lacking, err := t.lacking(w)
 		if w.language != t.x.meta().WordLanguage() {
 			err = fmt.Errorf("%w in the language that is wanted", errTextGone)
@@ -293,10 +471,10 @@ func (t *text) reopen() error {
 		if err != nil {
 			return errors.Join(err, w.close())
 		}
-		t.giveBack(lacking)
+		t.again(lacking)
 	}
-	t.words = w
-	t.nextErr = t.openNext()
+	t.setWords(w)
+	t.openNext()
 	return nil
 }
 
@@ -323,7 +501,7 @@ func (t *text) lacking(w *wordIndex) (ids []clipsearch.ID, err error) {
 
 // restart begins an empty Bleve, with all pictures dirty. R says first that what is
 // there is to go, and then that it has gone, so that a crash later loses nothing
-// that was done.
+// that was done. Where x/ names all pictures anyway, as in a new index, R need not.
 func (t *text) restart() error {
 	if err := checkSpace(t.x.dir, margin); err != nil {
 		return err
@@ -332,89 +510,143 @@ func (t *text) restart() error {
 	if err != nil {
 		return err
 	}
-	note := func(begun bool, value []byte) error {
-		if len(all) == 0 && !t.rebuild {
-			return nil
+	noted := t.forget(all)
+	if !noted {
+		if err := t.noteRebuild(false, nil); err != nil {
+			return err
 		}
-		err := t.x.update(func(tx tx) error { return tx.set([]byte(rebuildKey), value) })
-		if err == nil {
-			t.rebuild, t.begun = true, begun
-		}
-		return err
 	}
-	if err := note(false, nil); err != nil {
-		return err
-	}
-	if t.words, err = createWords(t.dir, t.x.meta().WordLanguage()); err != nil {
+	w, err := createWords(t.dir, t.x.meta().WordLanguage())
+	if err != nil {
 		return withSpace(err, t.x.dir)
 	}
-	t.giveBack(all)
-	return note(true, []byte{1})
-}
-
-// rebuilt ends a rebuild.
-func (t *text) rebuilt() error {
-	if !t.rebuild {
+	t.again(all)
+	t.setWords(w)
+	if noted {
 		return nil
 	}
-	if err := t.x.update(func(tx tx) error { return tx.delete([]byte(rebuildKey)) }); err != nil {
-		return err
+	return t.noteRebuild(true, []byte{1})
+}
+
+// forget notes that Bleve knows nothing any more, and reports whether x/ says so of
+// all pictures.
+func (t *text) forget(all []clipsearch.ID) (noted bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.known, t.whole = 0, false
+	return !t.rebuild && !slices.ContainsFunc(all, func(id clipsearch.ID) bool { return !t.dirty[id].kept })
+}
+
+// noteRebuild has R say that there is a rebuild.
+func (t *text) noteRebuild(begun bool, value []byte) error {
+	t.x.writing.Lock()
+	defer t.x.writing.Unlock()
+	err := t.x.store.update(func(tx tx) error { return tx.set([]byte(rebuildKey), value) })
+	if err == nil {
+		t.setRebuild(true, begun)
 	}
-	t.rebuild, t.begun = false, false
-	return nil
+	return err
+}
+
+func (t *text) setRebuild(rebuild, begun bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.rebuild, t.begun = rebuild, begun
+}
+
+// rebuilt ends a rebuild that is complete.
+func (t *text) rebuilt() error {
+	if !t.isRebuilt() {
+		return nil
+	}
+	t.x.writing.Lock()
+	defer t.x.writing.Unlock()
+	if !t.isRebuilt() {
+		return nil // another has begun
+	}
+	err := t.x.store.update(func(tx tx) error { return tx.delete([]byte(rebuildKey)) })
+	if err == nil {
+		t.setRebuild(false, false)
+	}
+	return err
+}
+
+func (t *text) isRebuilt() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.rebuild && t.whole
 }
 
 // renew throws Bleve away and builds it from the store.
 func (t *text) renew(ctx context.Context) error {
 	t.building.Lock()
 	defer t.building.Unlock()
-	t.work.Lock()
-	defer t.work.Unlock()
+	if err := t.take(ctx); err != nil {
+		return err
+	}
+	defer t.give()
 	if t.closed {
 		return errClosed
 	}
-	if t.words != nil {
-		_ = t.words.close() // it goes anyway
-		t.words = nil
+	if w := t.words; w != nil {
+		t.setWords(nil)
+		_ = w.close() // it goes anyway
 	}
+	defer t.rouse()
 	if err := t.restart(); err != nil {
 		return err
 	}
-	return t.settleLocked(ctx)
+	return t.tell(ctx)
 }
 
 // with runs fn over a Bleve that knows all that was put before, and once more over
 // a new one if the first turns out to be damaged.
 func (t *text) with(ctx context.Context, fn func(*wordIndex) error) error {
-	err := t.settle(ctx)
-	if err == nil || errors.Is(err, clipsearch.ErrNoSpace) {
-		err = t.read(fn, err)
-	}
+	err := t.reading(ctx, fn)
 	if errors.Is(err, errTextGone) {
 		if err = t.renew(ctx); err == nil {
-			err = t.read(fn, nil)
+			err = t.reading(ctx, fn)
 		}
 	}
 	return err
 }
 
-// read runs fn unless Bleve is not there: because of why.
-func (t *text) read(fn func(*wordIndex) error, why error) error {
-	t.work.RLock()
-	defer t.work.RUnlock()
-	if t.closed {
-		return errClosed
+// reading runs fn over a Bleve that knows all that was put before; where the disk has
+// no room to tell it, over what it knows.
+func (t *text) reading(ctx context.Context, fn func(*wordIndex) error) error {
+	for last := t.lastChange(); ; {
+		if done, err := t.read(last, fn); done {
+			return err
+		}
+		err := t.catchUp(ctx, last)
+		if errors.Is(err, clipsearch.ErrNoSpace) {
+			if done, err := t.read(0, fn); done {
+				return err
+			}
+		}
+		if err != nil {
+			return err
+		}
 	}
-	if t.words == nil {
-		return why
-	}
-	return fn(t.words)
 }
 
-// close ends the goroutine, tells Bleve what little it does not know, and closes it.
+// read runs fn if Bleve is open and knows of the changes up to one.
+func (t *text) read(change uint64, fn func(*wordIndex) error) (done bool, err error) {
+	t.work.RLock()
+	defer t.work.RUnlock()
+	switch {
+	case t.closed:
+		return true, errClosed
+	case t.words == nil || !t.knows(change):
+		return false, nil
+	}
+	return true, fn(t.words)
+}
+
+// close ends the goroutine, finishes what little there is to do, and closes Bleve.
 func (t *text) close() error {
 	t.mu.Lock()
-	running, finish := t.running, t.changes && len(t.dirty) > 0 && len(t.dirty) <= textLater
+	running, changed := t.running, t.changes
 	t.running = true // nobody starts it any more
 	t.mu.Unlock()
 	close(t.stop)
@@ -423,27 +655,46 @@ func (t *text) close() error {
 	}
 	t.building.Lock()
 	defer t.building.Unlock()
-	t.work.Lock()
-	defer t.work.Unlock()
-	var err error
-	if finish && !t.closed {
-		if err = t.settleLocked(context.Background()); errors.Is(err, clipsearch.ErrNoSpace) {
+	err := t.take(context.Background())
+	if err != nil {
+		return err
+	}
+	defer t.give()
+	if !t.closed {
+		if err = t.finish(changed); errors.Is(err, clipsearch.ErrNoSpace) {
 			err = nil // x/ remembers it
 		}
 	}
-	t.closed = true
-	if t.next != nil {
-		err = errors.Join(err, t.next.close())
-		t.next = nil
+	t.work.Lock()
+	words, next := t.words, t.next
+	t.closed, t.words, t.next = true, nil, nil
+	t.work.Unlock()
+	if next != nil {
+		err = errors.Join(err, next.close())
 	}
-	if t.words == nil {
-		return err
+	if words != nil {
+		if cerr := words.close(); cerr != nil {
+			err = errors.Join(err, fmt.Errorf("close text index: %w", cerr))
+		}
 	}
-	if cerr := t.words.close(); cerr != nil {
-		err = errors.Join(err, fmt.Errorf("close text index: %w", cerr))
-	}
-	t.words = nil
 	return err
+}
+
+// finish tells Bleve what little it does not know, if something was changed, and has
+// the store say so. Whoever calls it holds telling.
+func (t *text) finish(changed bool) error {
+	t.mu.Lock()
+	tell, clean := changed && len(t.dirty) > 0 && len(t.dirty) <= textLater, len(t.marked) <= textLater
+	t.mu.Unlock()
+	if tell {
+		if err := t.tell(context.Background()); err != nil {
+			return err
+		}
+	}
+	if !clean {
+		return nil
+	}
+	return errors.Join(t.clean(context.Background()), t.rebuilt())
 }
 
 // allIDs returns every picture of the store.
