@@ -39,7 +39,7 @@ func TestForgetFails(t *testing.T) {
 	x := openSmall(t, dir)
 	putLean(t, x, 0, 300)
 	settle(t, x)
-	flip(t, x, idKey(thumbPrefix, testID(7)))
+	flip(t, x, idKey(recordPrefix, testID(7)))
 	resume := stopWrites(x)
 	if _, err := x.Check(t.Context(), true); err == nil {
 		t.Fatal("nothing can be written, and repair does not mind")
@@ -107,7 +107,7 @@ func TestSaveIsOvertaken(t *testing.T) {
 			x := openSmall(t, dir)
 			putLean(t, x, 0, 300)
 			nearest(t, x, 1)
-			flip(t, x, idKey(thumbPrefix, testID(7)))
+			flip(t, x, idKey(recordPrefix, testID(7)))
 			if err := saving(t, x, func() { meanwhile(t, x) }); err != errForgotten {
 				t.Errorf("saving = %v", err)
 			}
