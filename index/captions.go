@@ -108,9 +108,16 @@ func (x *Index) NearestCaptions(ctx context.Context, v clipsearch.Vector, k int)
 	return hits, nil
 }
 
+// loadCaptions loads the captions' vectors, unless somebody has meanwhile.
 func (x *Index) loadCaptions(ctx context.Context) error {
 	x.writing.Lock()
 	defer x.writing.Unlock()
+	x.mu.RLock()
+	loaded := x.mem.captions != nil
+	x.mu.RUnlock()
+	if loaded {
+		return nil
+	}
 	c, err := x.readCaptions(ctx, x.meta())
 	if err != nil {
 		return err

@@ -54,15 +54,10 @@ func (x *Index) Check(ctx context.Context, repair bool) ([]clipsearch.Problem, e
 		return c.problems, nil
 	}
 	c.checkText(ctx)
-	x.writing.Lock()
-	err := c.checkStore(ctx)
-	if err == nil {
-		c.checkModels(ctx)
+	sound, err := c.checkTruth(ctx, repair)
+	if err == nil && sound { // else what is wrong with the vectors is told, and their codes follow
+		err = c.checkNear(ctx, repair)
 	}
-	if err == nil && repair {
-		err = c.repairStore()
-	}
-	x.writing.Unlock()
 	if err == nil && repair {
 		err = c.repairRest(ctx)
 	}
@@ -70,6 +65,22 @@ func (x *Index) Check(ctx context.Context, repair bool) ([]clipsearch.Problem, e
 		return c.problems, fmt.Errorf("check: %w", err)
 	}
 	return c.problems, nil
+}
+
+// checkTruth checks the store, and repairs it if that is wished, while nobody writes.
+// It reports whether nothing has been found so far, but in the copies of models.
+func (c *check) checkTruth(ctx context.Context, repair bool) (sound bool, err error) {
+	c.x.writing.Lock()
+	defer c.x.writing.Unlock()
+	if err := c.checkStore(ctx); err != nil {
+		return false, err
+	}
+	sound = len(c.problems) == 0
+	c.checkModels(ctx)
+	if repair {
+		err = c.repairStore()
+	}
+	return sound, err
 }
 
 // wrong notes a problem. fix may be nil: then nothing can be done about it here.
@@ -128,7 +139,7 @@ func (c *check) checkStore(ctx context.Context) error {
 	}
 	c.checkPictures()
 	c.checkCounts()
-	return c.checkNear(ctx)
+	return nil
 }
 
 func (c *check) checkRecord(key, value []byte, err error) {
@@ -149,13 +160,13 @@ func (c *check) checkRecord(key, value []byte, err error) {
 }
 
 func (c *check) checkSpace(key, value []byte, err error) {
+	if len(key) != 2+len(clipsearch.Space{}) {
+		c.wrongKey(keyName(key), "a key that no space has", key)
+		return
+	}
 	var e spaceEntry
 	if err == nil {
 		err = decode(value, &e)
-	}
-	if err == nil && len(key) != 2+len(clipsearch.Space{}) {
-		c.wrongKey(keyName(key), "a key that no space has", key)
-		return
 	}
 	space := clipsearch.Space(key[2:])
 	if err == nil {

@@ -75,6 +75,9 @@ var damages = []struct {
 	{"a thumbnail gone", "thumbnail is missing", testID(2), func(t *testing.T, x *Index) { remove(t, x, idKey(thumbPrefix, testID(2))) }},
 	{"a path entry gone", "1 of 1 paths lead nowhere", testID(2), func(t *testing.T, x *Index) { remove(t, x, pathKey(testFile(2).Path)) }},
 	{"the space gone", "the space that answers is missing", clipsearch.ID{}, func(t *testing.T, x *Index) { remove(t, x, spaceKey(spacePrefix, testSpace)) }},
+	{"a damaged key of no space", "a key that no space has", clipsearch.ID{}, func(t *testing.T, x *Index) {
+		raw(t, x, func(tx tx) error { return tx.txn.Set([]byte("s/abc"), []byte("garbage")) })
+	}},
 	{"the counts gone", "stale counts", clipsearch.ID{}, func(t *testing.T, x *Index) { remove(t, x, []byte(countsKey)) }},
 	{"stale counts", "stale counts", clipsearch.ID{}, func(t *testing.T, x *Index) {
 		set(t, x, []byte(countsKey), encode(counts{Images: 7, Files: 5, Captions: 10}))

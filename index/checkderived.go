@@ -1,10 +1,8 @@
 package index
 
 import (
-	"context"
 	"encoding/binary"
 	"fmt"
-	"slices"
 
 	"github.com/clipsearch/clipsearch"
 	"github.com/clipsearch/clipsearch/index/ann"
@@ -107,54 +105,4 @@ func partName(key []byte) string {
 		return fmt.Sprintf("part %d of the graph", binary.BigEndian.Uint32(key[len(key)-4:]))
 	}
 	return fmt.Sprintf("entry %d of the journal", binary.BigEndian.Uint64(key[len(key)-8:]))
-}
-
-// checkNear compares what searches work on with the vectors: every vector has its
-// codes, no codes are of another, and the graph leads to all. The caller holds
-// x.writing; what is loaded for this is loaded as for a search.
-func (c *check) checkNear(ctx context.Context) error {
-	space := c.x.meta().Space
-	if c.broken[space] || len(c.problems) > 0 {
-		return nil // what is wrong with the vectors is told, and their codes follow
-	}
-	c.x.mu.RLock()
-	near, mem := c.x.mem.vectors, c.x.mem
-	c.x.mu.RUnlock()
-	if near == nil {
-		if len(c.x.journal.spaces) == 0 {
-			return nil // nothing is kept that could be wrong
-		}
-		mem = newMemory()
-		var err error
-		if near, err = c.x.loadNear(ctx, c.x.meta(), mem.pictures, mem.doc); err != nil {
-			return err
-		}
-		defer near.stop()
-	}
-	count := 0
-	var lost []clipsearch.ID
-	v := make(clipsearch.Vector, c.x.meta().Dim)
-	err := c.x.view(ctx, func(t tx) error {
-		return t.scan(spaceKey(vectorPrefix, space), true, func(key, value []byte, err error) error {
-			_, id, _, ok := parseVectorKey(key)
-			if err != nil || !ok || decodeVector(v, value) != nil {
-				return ctx.Err()
-			}
-			count++
-			if d, known := mem.docs[id]; (!known || !near.Holds(uint32(d), v)) && !slices.Contains(lost, id) {
-				lost = append(lost, id)
-			}
-			return ctx.Err()
-		})
-	})
-	if err != nil {
-		return err
-	}
-	for _, id := range lost[:min(len(lost), 20)] {
-		c.wrong(id.String(), "its vector has no codes, or others: repair makes the codes again", func(r *repair) { r.derived[space] = true })
-	}
-	if n := near.Len(); n != count && len(lost) == 0 {
-		c.wrongDerived(space, fmt.Sprintf("%d codes of %d vectors", n, count))
-	}
-	return near.Check(ctx, func(d uint32, what string) { c.wrongDerived(space, what) })
 }

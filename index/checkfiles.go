@@ -22,11 +22,11 @@ func (c *check) checkFiles() {
 		}
 	}
 	c.x.writing.Lock()
+	defer c.x.writing.Unlock()
 	for _, name := range c.x.store.healed {
 		c.wrong(name, "it was damaged, and put back as it was when the index was closed", func(*repair) {})
 	}
 	c.x.store.healed = nil
-	c.x.writing.Unlock()
 }
 
 // readBack is m as it is after it was written and read.

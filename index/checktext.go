@@ -17,13 +17,10 @@ func (c *check) checkText(ctx context.Context) {
 		c.wrong("text", "text index cannot be brought up to date: "+oneLine(err), fix)
 		return
 	}
-	c.x.text.work.Lock()
-	if why := c.x.text.healed; why != "" {
+	if why := c.x.text.takeHealed(ctx); why != "" {
 		c.wrong("text", "text index was built again: "+why, func(*repair) {})
-		c.x.text.healed = ""
 	}
-	c.x.text.work.Unlock()
-	err := c.x.text.read(func(w *wordIndex) error {
+	err := c.x.text.reading(ctx, func(w *wordIndex) error {
 		err := w.segments(func(path string) {
 			if err := segmentDamage(path); err != nil {
 				c.wrong("text", fmt.Sprintf("text segment %s is damaged: %v", filepath.Base(path), err), fix)
@@ -33,17 +30,28 @@ func (c *check) checkText(ctx context.Context) {
 			return err
 		}
 		return c.compareText(ctx, w, fix)
-	}, nil)
-	if err != nil {
+	})
+	if err != nil && !errors.Is(err, clipsearch.ErrNoSpace) {
 		c.wrong("text", "text index cannot be read: "+oneLine(err), fix)
 	}
 }
 
+// takeHealed returns why Bleve was built again, the first time that it is asked.
+func (t *text) takeHealed(ctx context.Context) (why string) {
+	if t.take(ctx) != nil {
+		return ""
+	}
+	defer t.give()
+	why, t.healed = t.healed, ""
+	return why
+}
+
 // compareText compares the documents with the records: which there are, and their
-// words. What has been put since the text index was brought up to date is dirty, and
-// left out.
+// words. What has changed since the text index was brought up to date is left out.
 func (c *check) compareText(ctx context.Context, w *wordIndex, fix func(*repair)) error {
 	seed := maphash.MakeSeed()
+	since, stop := c.x.text.watch()
+	defer stop()
 	sums, err := w.digests(seed)
 	if err != nil {
 		return err
@@ -60,7 +68,7 @@ func (c *check) compareText(ctx context.Context, w *wordIndex, fix func(*repair)
 		switch same, err := c.sameWords(ctx, w, id, seed, sum); {
 		case err != nil:
 			return err
-		case c.x.text.isDirty(id):
+		case c.x.text.changedSince(since, id):
 		case !known:
 			c.wrong(id.String(), "text document is missing", fix)
 		case !same:
@@ -68,7 +76,7 @@ func (c *check) compareText(ctx context.Context, w *wordIndex, fix func(*repair)
 		}
 	}
 	for name := range sums {
-		if len(name) == len(clipsearch.ID{}) && c.x.text.isDirty(clipsearch.ID([]byte(name))) {
+		if len(name) == len(clipsearch.ID{}) && c.x.text.changedSince(since, clipsearch.ID([]byte(name))) {
 			continue
 		}
 		c.wrong(fmt.Sprintf("%x", name), "text document of a picture that is not here", fix)

@@ -3,6 +3,7 @@ package index
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -194,10 +195,17 @@ func (x *Index) saveNear(ctx context.Context, meta Meta, p *pictures, n *near, f
 	x.writing.Lock()
 	behind := x.journal.seq - n.saved
 	x.writing.Unlock()
-	if n.Len() < x.tuning.saved || !n.Keepable() || n.Current(n.kept) && (behind == 0 || !force && behind < saveDue(n.Len())) || n.ctx.Err() != nil {
+	if n.Len() < x.tuning.saved {
+		return x.forgetSmall(meta, n)
+	}
+	if !n.Keepable() || n.Current(n.kept) && (behind == 0 || !force && behind < saveDue(n.Len())) || n.ctx.Err() != nil {
 		return nil
 	}
-	s := &saver{x: x, meta: meta}
+	if err := n.take(ctx); err != nil {
+		return err
+	}
+	defer n.give()
+	s := &saver{x: x, meta: meta, of: n}
 	kept, saved, err := n.Save(ctx, n.kept, ann.Keeper{
 		At:   func(freeze func()) { s.at(freeze) },
 		Name: func(d uint32) ann.Name { return ann.Name(p.name(doc(d))) },
@@ -206,10 +214,15 @@ func (x *Index) saveNear(ctx context.Context, meta Meta, p *pictures, n *near, f
 	if err == nil {
 		err = s.flush()
 	}
+	if errors.Is(err, errForgotten) {
+		return nil // what has taken its place has parts of its own
+	}
 	if err != nil || kept.File == "" {
 		return err
 	}
-	if err := s.finish(saved); err != nil {
+	if err := s.finish(saved); errors.Is(err, errForgotten) {
+		return nil
+	} else if err != nil {
 		return err
 	}
 	n.kept, n.saved = kept, s.seq
@@ -219,10 +232,26 @@ func (x *Index) saveNear(ctx context.Context, meta Meta, p *pictures, n *near, f
 	return s.sweep(ctx, n, kept)
 }
 
+// forgetSmall has the store forget what it has of n, of which there are too few
+// vectors to be saved by now: nothing else would ever end the journal.
+func (x *Index) forgetSmall(meta Meta, n *near) error {
+	x.writing.Lock()
+	defer x.writing.Unlock()
+	if n.ctx.Err() != nil || !x.journal.spaces[meta.Space] || x.journal.seq-n.saved < saveDue(n.Len()) {
+		return nil
+	}
+	return x.forgetDerived(meta.Space)
+}
+
+// errForgotten says that what was being saved is not to be any more: a repair, a
+// change to another space or the end of its space has come between.
+var errForgotten = errors.New("what is saved is given up")
+
 // saver writes the parts of one saving.
 type saver struct {
 	x    *Index
 	meta Meta
+	of   *near
 	seq  uint64
 	keys [][]byte
 	vals [][]byte
@@ -235,7 +264,20 @@ func (s *saver) at(freeze func()) {
 	defer s.x.writing.Unlock()
 	freeze()
 	s.seq = s.x.journal.seq
-	s.x.journal.spaces[s.meta.Space] = true
+	if s.of.ctx.Err() == nil { // else nobody would end it
+		s.x.journal.spaces[s.meta.Space] = true
+	}
+}
+
+// update writes, unless what is saved has been forgotten since at: then a manifest
+// would be of a time of which the journal knows nothing.
+func (s *saver) update(fn func(tx) error) error {
+	s.x.writing.Lock()
+	defer s.x.writing.Unlock()
+	if s.of.ctx.Err() != nil || !s.x.journal.spaces[s.meta.Space] {
+		return errForgotten
+	}
+	return s.x.store.update(fn)
 }
 
 // put writes parts, several in a transaction.
@@ -248,7 +290,7 @@ func (s *saver) put(p ann.Part, b []byte) error {
 }
 
 func (s *saver) flush() error {
-	err := s.x.update(func(t tx) error {
+	err := s.update(func(t tx) error {
 		for i, key := range s.keys {
 			if err := t.set(key, s.vals[i]); err != nil {
 				return err
@@ -262,7 +304,7 @@ func (s *saver) flush() error {
 
 // finish writes the manifest, unless the space has gone meanwhile.
 func (s *saver) finish(saved []byte) error {
-	return s.x.update(func(t tx) error {
+	return s.update(func(t tx) error {
 		if _, err := t.spaceEntry(s.meta.Space); err != nil {
 			return fmt.Errorf("save codes of space %.12s: %w", s.meta.Space, err)
 		}
@@ -319,12 +361,17 @@ func dropKeys(keys [][]byte, update func(func(tx) error) error) error {
 	return nil
 }
 
-// forgetDerived removes what is derived of a space. The caller holds x.writing.
+// forgetDerived removes what is derived of a space, in the store and in memory. The
+// journal ends with the manifest: ended before it, it would lack what changes while
+// the manifest stays, as where the disk is full. The caller holds x.writing.
 func (x *Index) forgetDerived(space clipsearch.Space) error {
-	delete(x.journal.spaces, space)
 	err := x.store.update(func(t tx) error { return t.delete(manifestKey(space)) })
 	if err != nil {
 		return err
+	}
+	delete(x.journal.spaces, space)
+	if space == x.meta().Space {
+		x.unload() // it takes the parts for kept
 	}
 	var keys [][]byte
 	err = x.store.view(func(t tx) error {

@@ -32,7 +32,7 @@ var otherSpace = clipsearch.Space{9, 8, 7}
 
 // operation is one line of what a life says.
 type operation struct {
-	What    string // put, delete, forget, compact, match, switch, complete, change, rollback, drop or reopen
+	What    string // put, delete, forget, compact, match, nearest, settle, switch, complete, change, rollback, drop or reopen
 	N       []int  // pictures
 	Caption string // that they are given
 	Done    bool
@@ -51,10 +51,21 @@ func lifeOptions(dir string) Options {
 	return o
 }
 
+// openLife opens an index of which a life's few pictures are enough for a graph, and
+// for codes to be saved and a journal kept.
+func openLife(dir string) (*Index, error) {
+	x, err := Open(dir, lifeOptions(dir))
+	if err == nil {
+		x.tuning = tuning{graph: 40, saved: 20}
+	}
+	return x, err
+}
+
 // randomOperation returns what comes next.
 func randomOperation(r *rand.Rand) operation {
 	kinds := []string{
 		"put", "put", "put", "put", "put", "put", "delete", "delete", "forget", "match", "compact",
+		"nearest", "nearest", "settle", "settle", "settle",
 		"switch", "complete", "complete", "complete", "change", "change", "rollback", "drop", "reopen",
 	}
 	op := operation{What: kinds[r.IntN(len(kinds))]}
@@ -111,13 +122,18 @@ func (op operation) do(dir string, x *Index) (*Index, error) {
 	case "match":
 		_, err := x.Match(ctx, "dog", 5, nil)
 		return x, err
+	case "nearest": // and have the tender work
+		_, err := x.Nearest(ctx, unit(testDim, 1), 5, nil)
+		return x, err
+	case "settle":
+		return x, x.Settle(ctx)
 	case "compact":
 		return x, x.Compact(ctx)
 	case "reopen":
 		if err := x.Close(); err != nil {
 			return nil, err
 		}
-		return Open(dir, lifeOptions(dir))
+		return openLife(dir)
 	}
 	return x, op.change(ctx, dir, x)
 }
@@ -189,7 +205,7 @@ func TestLifeChild(t *testing.T) {
 	}
 	r := rand.New(rand.NewPCG(seed, 11))
 	say := json.NewEncoder(os.Stdout)
-	x, err := Open(dir, lifeOptions(dir))
+	x, err := openLife(dir)
 	if err != nil {
 		_ = say.Encode(operation{What: "open", Err: err.Error()})
 		return
@@ -304,6 +320,15 @@ func inspect(t *testing.T, x *Index) lifeState {
 	if err != nil || len(hits) != len(near) {
 		t.Errorf("Nearest finds %d pictures of the %d that have vectors: %v", len(hits), len(near), err)
 	}
+	for _, id := range near {
+		v, err := x.Vector(ctx, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if hits, err := x.Nearest(ctx, v, 1, nil); err != nil || len(hits) != 1 || hits[0].ID != id {
+			t.Errorf("picture %s is not nearest to itself: %v, %v", id, hits, err)
+		}
+	}
 	words := map[string]int{}
 	for _, c := range s.captions {
 		words[c]++
@@ -347,17 +372,25 @@ func TestKills(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "index")
 	s := lifeState{captions: map[int]string{}, answers: testSpace}
 	during := map[string]int{}
+	saved, replayed := 0, 0
 	for k := range kills {
 		must, may, last := liveAndDie(t, dir, seed+uint64(k), s)
 		if last.Done {
 			last.What = "nothing"
 		}
 		during[cmp.Or(last.What, "open")]++
-		x, err := Open(dir, lifeOptions(dir))
+		x, err := openLife(dir)
 		if err != nil {
 			t.Fatalf("kill %d, during %s: %v", k, last.What, err)
 		}
-		if s = inspect(t, x); !s.is(must) && !s.is(may) {
+		behind := keysOf(t, x, string(spaceKey(journalPrefix, x.meta().Space)))
+		s = inspect(t, x)
+		if loadedSaved(x) {
+			if saved++; behind > 0 {
+				replayed++
+			}
+		}
+		if !s.is(must) && !s.is(may) {
 			t.Errorf("kill %d, during %s of %v: %s", k, last.What, last.N, s.differs(must, may))
 		}
 		closeIndex(t, x)
@@ -365,5 +398,9 @@ func TestKills(t *testing.T) {
 			t.Fatalf("kill %d of seed %d, during %+v", k, seed, last)
 		}
 	}
-	t.Logf("%d kills, during %v; %d pictures at the end", kills, during, len(s.captions))
+	t.Logf("%d kills, during %v; %d pictures at the end; codes of the one killed were loaded %d times, with a journal %d times",
+		kills, during, len(s.captions), saved, replayed)
+	if kills > 50 && replayed == 0 {
+		t.Error("no journal was gone through")
+	}
 }

@@ -18,14 +18,26 @@ func (x *Index) Match(ctx context.Context, words string, k int, f clipsearch.Fil
 	if k < 1 {
 		return nil, fmt.Errorf("match: %d hits asked for: %w", k, clipsearch.ErrInvalid)
 	}
-	var hits []clipsearch.Hit
-	err := x.text.with(ctx, func(w *wordIndex) (err error) {
-		switch {
-		case len(f) == 0:
-			hits, err = w.match(ctx, words, k, x.stored(ctx))
-		default:
-			hits, err = x.matchFiltered(ctx, w, words, k, f)
+	if len(f) == 0 {
+		return x.matchWords(ctx, words, k, x.stored(ctx))
+	}
+	x.mu.RLock()
+	loaded := x.mem.columns != nil
+	x.mu.RUnlock()
+	if !loaded {
+		hits, err := x.matchWords(ctx, words, k, x.admittedRecord(ctx, f))
+		if !errors.Is(err, errManyRecords) {
+			return hits, err
 		}
+	}
+	return x.matchDocs(ctx, words, k, f)
+}
+
+// matchWords returns the k best of the pictures that have some of the words and that
+// admits admits.
+func (x *Index) matchWords(ctx context.Context, words string, k int, admits func(clipsearch.ID) (bool, error)) (hits []clipsearch.Hit, err error) {
+	err = x.text.with(ctx, func(w *wordIndex) (err error) {
+		hits, err = w.match(ctx, words, k, admits)
 		return err
 	})
 	return hits, err
@@ -38,21 +50,8 @@ const manyRecords = 5000
 // errManyRecords says that so many have been read.
 var errManyRecords = errors.New("the columns answer quicker")
 
-func (x *Index) matchFiltered(ctx context.Context, w *wordIndex, words string, k int, f clipsearch.Filter) ([]clipsearch.Hit, error) {
-	x.mu.RLock()
-	loaded := x.mem.columns != nil
-	x.mu.RUnlock()
-	if !loaded {
-		hits, err := w.match(ctx, words, k, x.admittedRecord(ctx, f))
-		if !errors.Is(err, errManyRecords) {
-			return hits, err
-		}
-	}
-	return x.matchDocs(ctx, w, words, k, f)
-}
-
 // matchDocs asks of each hit whether it is one of the docs that f admits now.
-func (x *Index) matchDocs(ctx context.Context, w *wordIndex, words string, k int, f clipsearch.Filter) ([]clipsearch.Hit, error) {
+func (x *Index) matchDocs(ctx context.Context, words string, k int, f clipsearch.Filter) ([]clipsearch.Hit, error) {
 	a, err := x.answering(ctx, f)
 	if err != nil {
 		return nil, err
@@ -61,7 +60,7 @@ func (x *Index) matchDocs(ctx context.Context, w *wordIndex, words string, k int
 	if docs.IsEmpty() {
 		return nil, nil
 	}
-	return w.match(ctx, words, k, func(id clipsearch.ID) (bool, error) {
+	return x.matchWords(ctx, words, k, func(id clipsearch.ID) (bool, error) {
 		x.mu.RLock()
 		defer x.mu.RUnlock()
 		return a.pictures.isIn(docs, id), nil

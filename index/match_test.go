@@ -208,3 +208,17 @@ func TestCheckWords(t *testing.T) {
 		mustBeClean(t, x)
 	}
 }
+
+// TestCaptionsLoadOnce: who finds the captions loaded by another does not load them
+// again, in the place of those that searches and writers know.
+func TestCaptionsLoadOnce(t *testing.T) {
+	x := newIndex(t)
+	put(t, x, testEntry(1))
+	if err := x.loadCaptions(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	first := x.mem.captions
+	if err := x.loadCaptions(t.Context()); err != nil || x.mem.captions != first {
+		t.Errorf("they were loaded twice: %v", err)
+	}
+}

@@ -77,11 +77,23 @@ type addition struct {
 // vectors in part. The caller holds x.writing. Vectors of pictures that had none
 // are added without x.mu, so that searches do not wait for their codes.
 func (x *Index) remember(space clipsearch.Space, part []*change) {
+	near, adds, err := x.rememberPart(space, part)
+	for _, a := range adds {
+		err = errors.Join(err, near.addAll(a))
+	}
+	if err != nil {
+		x.unload() // memory has run out: the next search tries once more, and tells
+	}
+	x.tender.wake()
+}
+
+// rememberPart is what of remember is done under x.mu. It returns what is still to be
+// added, and to what.
+func (x *Index) rememberPart(space clipsearch.Space, part []*change) (near *near, adds []addition, err error) {
 	x.mu.Lock()
+	defer x.mu.Unlock()
 	var words []clipsearch.ID
-	var adds []addition
-	var err error
-	near := x.mem.vectors
+	near = x.mem.vectors
 	for _, c := range part {
 		if space != x.meta().Space { // what is in memory are others
 			c.vectors, c.captions, c.renewed = nil, nil, false
@@ -104,14 +116,7 @@ func (x *Index) remember(space clipsearch.Space, part []*change) {
 		}
 	}
 	x.text.changed(words)
-	x.mu.Unlock()
-	for _, a := range adds {
-		err = errors.Join(err, near.addAll(a))
-	}
-	if err != nil {
-		x.unload() // memory has run out: the next search tries once more, and tells
-	}
-	x.tender.wake()
+	return near, adds, err
 }
 
 func (n *near) addAll(a addition) error {

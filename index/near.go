@@ -2,6 +2,7 @@ package index
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -33,16 +34,40 @@ var usual = tuning{graph: 50_000, saved: 4096}
 // near finds by package ann.
 type near struct {
 	*ann.Index
-	kept  ann.Kept // what the store has of it; guarded by Index.saving
-	saved uint64   // up to which entry of the journal that is
+	kept  ann.Kept      // what the store has of it; guarded by Index.saving
+	saved uint64        // up to which entry of the journal that is
+	turn  chan struct{} // held by who works on it, saves or checks it
 	ctx   context.Context
 	stop  context.CancelFunc // ends the work behind it, when something else takes its place
 }
 
 func newNear(x *ann.Index) *near {
-	n := &near{Index: x}
+	n := &near{Index: x, turn: make(chan struct{}, 1)}
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	return n
+}
+
+// take waits for n's turn, which give ends. Package ann has who works, saves and checks
+// wait for each other too, but not for the end of a context, and work may be long.
+func (n *near) take(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case n.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (n *near) give() { <-n.turn }
+
+// while is ctx until something else takes n's place.
+func (n *near) while(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(n.ctx, cancel)
+	return ctx, func() { stop(); cancel() }
 }
 
 func (n *near) Add(d doc, v clipsearch.Vector) error { return n.Index.Add(uint32(d), v) }
@@ -100,7 +125,7 @@ func (x *Index) vectorsKept(m Meta, id clipsearch.ID) (list [][]float32) {
 // loadNear brings the vectors of the space that meta names into memory, of pictures
 // that number numbers: by the codes and the graph that the store has, if it has
 // them whole, and else by the vectors themselves. It leaves out what is damaged:
-// Check names it.
+// Check names it. Where the disk has no room for a file, it does without.
 func (x *Index) loadNear(ctx context.Context, meta Meta, p *pictures, number func(clipsearch.ID) doc) (*near, error) {
 	if n, err := x.loadSaved(ctx, meta, p, number); n != nil || ctx.Err() != nil {
 		return n, err
@@ -109,6 +134,63 @@ func (x *Index) loadNear(ctx context.Context, meta Meta, p *pictures, number fun
 	if err != nil {
 		return nil, err
 	}
+	if checkSpace(x.dir, margin+x.rowsRoom(meta)) == nil {
+		if n, err := x.loadVectors(ctx, o, meta, number); err == nil || ctx.Err() != nil {
+			return n, err
+		}
+	}
+	_ = x.sweepRows(meta) // a medium that is only read has none
+	o.Dir = ""
+	n, err := x.loadVectors(ctx, o, meta, number)
+	if err != nil {
+		return nil, fmt.Errorf("load vectors: %w", err)
+	}
+	return n, nil
+}
+
+// rowsRoom is what a file takes, about, for the whole numbers of a space's vectors:
+// see package ann.
+func (x *Index) rowsRoom(m Meta) int64 {
+	const atOnce = 1 << 14 // rows are given room
+	n := 0
+	_ = x.store.view(func(t tx) error { // Check names what is wrong with counts
+		c, err := t.counts()
+		n = c.of(m.Space).Images
+		return err
+	})
+	if n < x.tuning.saved {
+		return 0
+	}
+	return int64(n/atOnce+1) * atOnce * int64(3*(m.Dim+63)+4)
+}
+
+// sweepRows removes the files of a space's whole numbers that no manifest names.
+// Nothing of the space is in memory.
+func (x *Index) sweepRows(m Meta) error {
+	var kept ann.Kept
+	_ = x.store.view(func(t tx) error { // one that cannot be read names none
+		b, err := t.get(manifestKey(m.Space))
+		var of manifest
+		if err == nil {
+			err = decode(b, &of)
+		}
+		if err == nil {
+			kept, err = ann.Keeps(of.Saved)
+		}
+		return err
+	})
+	dir := filepath.Join(x.dir, "vectors", m.Space.String())
+	files, err := os.ReadDir(dir)
+	for _, f := range files {
+		if f.Name() != kept.File {
+			err = errors.Join(err, os.Remove(filepath.Join(dir, f.Name())))
+		}
+	}
+	return err
+}
+
+// loadVectors brings the vectors of a space into memory by themselves.
+func (x *Index) loadVectors(ctx context.Context, o ann.Options, meta Meta, number func(clipsearch.ID) doc) (*near, error) {
 	a, err := ann.New(o)
 	if err != nil {
 		return nil, err
@@ -131,7 +213,7 @@ func (x *Index) loadNear(ctx context.Context, meta Meta, p *pictures, number fun
 		err = l.flush()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("load vectors: %w", err)
+		return nil, err
 	}
 	return newNear(a), nil
 }

@@ -188,11 +188,11 @@ func TestRebuildIsTakenUp(t *testing.T) {
 	if has, err := x.Has(context.Background(), []clipsearch.ID{testID(3)}); err != nil || !has[0] {
 		t.Errorf("Has = %v, %v", has, err)
 	}
+	mustBeClean(t, x)
 	err = x.store.view(func(t tx) error { _, err := t.get([]byte(rebuildKey)); return err })
 	if !errors.Is(err, errMissing) {
 		t.Errorf("the note of the rebuild: %v, want it gone", err)
 	}
-	mustBeClean(t, x)
 }
 
 // TestModelCopy makes an index with a copy of its model, and one whose model cannot

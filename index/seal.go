@@ -46,7 +46,8 @@ func sealStore(dir string) {
 
 // unsealStore puts back the files that have come to harm since the store in dir
 // was sealed, and says which. It returns an error where a table cannot be opened
-// without harm.
+// without harm. The seal is gone for good before anybody writes: one that a power cut
+// brought back would put an old list in the place of a newer one.
 func unsealStore(dir string) (healed []string, err error) {
 	s, _ := readSeal(dir + ".seal")
 	for _, name := range storeKept {
@@ -55,7 +56,7 @@ func unsealStore(dir string) (healed []string, err error) {
 			continue
 		}
 		path := filepath.Join(dir, name)
-		if b, err := os.ReadFile(path); err == nil && string(b) == string(want.Content) {
+		if b, err := os.ReadFile(path); err == nil && (bytes.Equal(b, want.Content) || name == "MANIFEST" && goesOn(dir, b, want.Content)) {
 			continue
 		}
 		if err := writeFile(path, want.Content); err != nil {
@@ -64,6 +65,16 @@ func unsealStore(dir string) (healed []string, err error) {
 		healed = append(healed, name)
 	}
 	return healed, errors.Join(checkTables(dir), mendValueLogs(dir), removeSeal(dir+".seal"))
+}
+
+// goesOn reports whether b is Badger's list in dir, longer than it was and whole.
+// Badger appends to it, so it is the seal that is old then.
+func goesOn(dir string, b, was []byte) bool {
+	if len(b) <= len(was) || !bytes.HasPrefix(b, was) {
+		return false
+	}
+	_, err := listedTables(dir)
+	return err == nil
 }
 
 // checkTables returns an error where Badger would trip over a table, or take all
@@ -226,9 +237,13 @@ func readSeal(path string) (s seal, ok bool) {
 	return s, decode(b[:n], &s) == nil
 }
 
+// removeSeal removes a seal, so that it does not come back with a power cut.
 func removeSeal(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	switch err := os.Remove(path); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
 		return err
 	}
-	return nil
+	return syncDir(filepath.Dir(path))
 }

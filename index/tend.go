@@ -74,9 +74,12 @@ func (x *Index) tend(ctx context.Context) error {
 
 // work brings n up to date, until something else has taken its place.
 func (n *near) work(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := n.while(ctx)
 	defer cancel()
-	defer context.AfterFunc(n.ctx, cancel)()
+	if err := n.take(ctx); err != nil {
+		return err
+	}
+	defer n.give()
 	return n.Work(ctx)
 }
 

@@ -156,9 +156,7 @@ func (m *wordsModel) verify(t *testing.T, dir string) {
 		m.verifyPicture(t, x, i)
 	}
 	clear(m.maybe)
-	x.text.work.Lock()
-	told := x.text.told
-	x.text.work.Unlock()
+	told := toldOf(t, x)
 	if told > dirty {
 		t.Errorf("Bleve was told of %d pictures, of %d it did not know", told, dirty)
 	}
@@ -202,6 +200,16 @@ func (m *wordsModel) verifyPicture(t *testing.T, x *Index, i int) {
 	}
 }
 
+// toldOf is how many pictures Bleve was told of.
+func toldOf(t *testing.T, x *Index) int {
+	t.Helper()
+	if err := x.text.take(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer x.text.give()
+	return x.text.told
+}
+
 func has(t *testing.T, x *Index, key string) (ok bool) {
 	t.Helper()
 	err := x.store.view(func(tx tx) (err error) {
@@ -224,16 +232,18 @@ func TestRebuildResumed(t *testing.T) {
 		t.Fatal(err)
 	}
 	x = open(t, x.dir)
-	x.text.work.Lock()
+	if err := x.text.take(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	err := x.text.open()
 	var some []clipsearch.ID
 	for i := range 1000 {
 		some = append(some, testID(i))
 	}
 	if err == nil {
-		err = x.text.settleBatch(context.Background(), some)
+		err = x.text.tellSome(context.Background(), some, maps.Clone(x.text.dirty))
 	}
-	x.text.work.Unlock()
+	x.text.give()
 	if err != nil || !has(t, x, rebuildKey) {
 		t.Fatalf("begin a rebuild: %v", err)
 	}
@@ -246,7 +256,7 @@ func TestRebuildResumed(t *testing.T) {
 		t.Errorf("%d hits, want 1498", len(hits))
 	}
 	mustBeClean(t, x)
-	if x.text.told < 500 || x.text.told > 502 || has(t, x, rebuildKey) {
-		t.Errorf("Bleve was told of %d pictures, of 500 it did not know", x.text.told)
+	if told := toldOf(t, x); told < 500 || told > 502 || has(t, x, rebuildKey) {
+		t.Errorf("Bleve was told of %d pictures, of 500 it did not know", told)
 	}
 }

@@ -25,18 +25,37 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// openNext opens next or begins it, if it is wanted. Whoever calls it has t.work.
-func (t *text) openNext() error {
+// openNext opens next or begins it, if it is wanted. Whoever calls it holds telling.
+func (t *text) openNext() {
+	next, err := t.wantedNext()
+	if next != nil && next != t.next {
+		t.rouse()
+	}
+	t.setNext(next, err)
+}
+
+// setNext notes what next is, after the searches that are under way.
+func (t *text) setNext(next *wordIndex, err error) {
+	if next == t.next && err == nil && t.nextErr == nil {
+		return // searches need not wait
+	}
+	t.work.Lock()
+	defer t.work.Unlock()
+	t.next, t.nextErr = next, err
+}
+
+// wantedNext returns what next is to be; nil if none is wanted.
+func (t *text) wantedNext() (*wordIndex, error) {
 	want, dir := t.x.meta().WordLanguage(), nextDir(t.dir)
 	if t.next != nil && t.next.language == want && t.words.language != want {
-		return nil
+		return t.next, nil
 	}
-	if t.next != nil {
-		_ = t.next.close() // it goes anyway
-		t.next = nil
+	if old := t.next; old != nil {
+		t.setNext(nil, nil)
+		_ = old.close() // it goes anyway
 	}
 	if t.words.language == want {
-		return errors.Join(os.RemoveAll(dir), removeSeal(dir+".seal"))
+		return nil, errors.Join(os.RemoveAll(dir), removeSeal(dir+".seal"))
 	}
 	w, err := openWords(dir)
 	if err == nil && w.language != want {
@@ -52,13 +71,9 @@ func (t *text) openNext() error {
 		err = t.compareNext(w)
 	}
 	if err != nil {
-		return withSpace(err, t.x.dir)
+		return nil, withSpace(err, t.x.dir)
 	}
-	t.next = w
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.start()
-	return nil
+	return w, nil
 }
 
 // compareNext finds out what w does not know.
@@ -85,7 +100,7 @@ func (t *text) writeNext(ids []clipsearch.ID, put map[clipsearch.ID]document, go
 		}
 	}
 	t.mu.Unlock()
-	t.giveBack(busy)
+	t.again(busy)
 	return t.next.write(put, gone)
 }
 
@@ -97,8 +112,10 @@ func (t *text) translate(note func() error) error {
 	if err := note(); err != nil {
 		return err
 	}
-	t.work.Lock()
-	defer t.work.Unlock()
+	if err := t.take(context.Background()); err != nil {
+		return err
+	}
+	defer t.give()
 	if err := t.open(); err != nil {
 		return err
 	}
@@ -190,13 +207,17 @@ func (t *text) takeMissing() (ids []clipsearch.ID) {
 // swap puts next, which is complete, in the place of the text index. The caller
 // has t.building.
 func (t *text) swap(ctx context.Context) error {
-	t.work.Lock()
-	defer t.work.Unlock()
-	if err := t.settleLocked(ctx); err != nil || t.next == nil || len(t.missing) > 0 {
+	if err := t.take(ctx); err != nil {
 		return err
 	}
-	err := errors.Join(t.words.close(), t.next.close())
-	t.words, t.next = nil, nil
+	defer t.give()
+	if err := t.tell(ctx); err != nil || t.next == nil || t.lacksSome() {
+		return err
+	}
+	words, next := t.words, t.next
+	t.setWords(nil) // searches wait for telling
+	t.setNext(nil, nil)
+	err := errors.Join(words.close(), next.close())
 	if err == nil {
 		err = removeSeal(t.dir + ".seal")
 	}
@@ -210,6 +231,13 @@ func (t *text) swap(ctx context.Context) error {
 		return fmt.Errorf("put the new text index in its place: %w", err)
 	}
 	return t.open()
+}
+
+// lacksSome reports whether there is something that next does not know.
+func (t *text) lacksSome() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.missing) > 0
 }
 
 // finishSwap ends what a swap began, if it began: the text index is gone, to where
