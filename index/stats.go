@@ -130,19 +130,3 @@ func (x *Index) vectorsOf(ctx context.Context, ids []clipsearch.ID) ([]clipsearc
 	})
 	return found, err
 }
-
-// Compact gives back the space of what was deleted and sorts the rest.
-func (x *Index) Compact(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	x.writing.Lock()
-	defer x.writing.Unlock()
-	if err := checkSpace(x.dir, x.store.tablesSize()+2*margin); err != nil {
-		return err
-	}
-	if err := x.store.compact(); err != nil {
-		return fmt.Errorf("compact: %w", err)
-	}
-	return nil
-}
