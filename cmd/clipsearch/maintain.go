@@ -39,6 +39,7 @@ func runCheck(ctx context.Context, a *app, repair bool) error {
 		if problems, err = lib.Check(ctx, false); err != nil {
 			return err
 		}
+		a.tellOwed(ctx, lib)
 	}
 	st, err := lib.Stats(ctx)
 	if err != nil {
@@ -59,6 +60,13 @@ func runCheck(ctx context.Context, a *app, repair bool) error {
 		err = exitError(exitFailed)
 	}
 	return err
+}
+
+// tellOwed says who makes the vectors that a repair could not.
+func (a *app) tellOwed(ctx context.Context, lib *collection) {
+	if s, err := lib.Spaces(ctx); err == nil && s.Owed && !s.Carried && !a.options.quiet {
+		fmt.Fprintln(a.stderr, "vectors are to be made again: a server, the next ingest or `clipsearch model switch --resume` does it")
+	}
 }
 
 func newStatsCommand(a *app) *cobra.Command {

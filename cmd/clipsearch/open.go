@@ -12,6 +12,7 @@ import (
 	"github.com/clipsearch/clipsearch/clip"
 	"github.com/clipsearch/clipsearch/embed"
 	"github.com/clipsearch/clipsearch/index"
+	"github.com/clipsearch/clipsearch/ingest"
 	"github.com/clipsearch/clipsearch/owner"
 )
 
@@ -133,7 +134,7 @@ func (e *encoders) optionsWith(m clip.Model, o openOptions) (index.Options, erro
 
 func (e *encoders) options(o openOptions) index.Options {
 	return index.Options{
-		Create: o.create, Language: o.language, SaveModel: e.save, Saves: e.has, CheckModel: checkModel,
+		Create: o.create, Language: o.language, SaveModel: e.save, Saves: e.has, CheckModel: checkModel, Thumb: ingest.Thumb,
 		Keeps: func(m clipsearch.SpaceModel) bool { return clip.Named(m.Model, m.Dim).Space() != m.Space },
 	}
 }
