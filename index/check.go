@@ -56,8 +56,7 @@ func (x *Index) Check(ctx context.Context, repair bool) ([]clipsearch.Problem, e
 	} else if err != nil {
 		// Whatever lies in it would seem to be missing, and what belongs to that an
 		// orphan: nothing that follows would be true.
-		c.wrong("store", "a table is damaged: "+err.Error()+": make a new index with `clipsearch ingest`", nil)
-		return c.problems, nil
+		return c.problems, c.checkRemains(ctx, err)
 	}
 	c.checkText(ctx)
 	x.writing.Lock()

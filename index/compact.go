@@ -30,26 +30,46 @@ func (x *Index) Compact(ctx context.Context) error {
 const save = "save what can be read with `clipsearch export FILE --allow-damage`, make a new index of it with `clipsearch import FILE --index ELSEWHERE`, and ingest the folders there again"
 
 // verify reads every block of every table and returns what is wrong.
-func (s *store) verify() (err error) {
-	defer func() {
-		if recover() != nil {
-			err = errors.New("a block cannot be read")
-		}
-		if err != nil && !errors.Is(err, errClosed) {
-			what := err.Error()
-			s.broken.Store(&what)
-		}
-	}()
+func (s *store) verify() error {
 	s.life.RLock()
 	defer s.life.RUnlock()
 	if s.closed {
 		return errClosed
 	}
+	return s.verifyHeld()
+}
+
+// verifyHeld is verify for whoever is within a transaction.
+func (s *store) verifyHeld() (err error) {
+	defer func() {
+		if recover() != nil { // so Badger says it
+			err = errors.New("a block cannot be read")
+		}
+		s.broken.Store(nil)
+		if err != nil {
+			what := err.Error()
+			s.broken.Store(&what)
+		}
+	}()
 	if err := s.db.VerifyChecksum(); err != nil {
 		return errors.New(oneLine(err))
 	}
-	s.broken.Store(nil)
 	return nil
+}
+
+// look is verify, once: broken says what came of it.
+func (s *store) look() { s.looked.Do(func() { _ = s.verify() }) }
+
+// lookHeld is look for whoever is within a transaction.
+func (s *store) lookHeld() { s.looked.Do(func() { _ = s.verifyHeld() }) }
+
+// whole returns an error that says what to do unless all tables can be read.
+func (s *store) whole() error {
+	err := s.verify()
+	if err == nil || errors.Is(err, errClosed) {
+		return err
+	}
+	return fmt.Errorf("a table of the store is damaged (%w), and pictures are lost: `clipsearch check` names them; %s", err, save)
 }
 
 // mayMerge returns an error unless all tables can be read: Badger takes a block that

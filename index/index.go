@@ -59,6 +59,7 @@ type Index struct {
 	answers atomic.Pointer[answering] // of mem, changed under mu; nil until vectors are loaded
 	current atomic.Pointer[Meta]      // changes with mem, and with the store: under writing and mu
 	trouble atomic.Pointer[string]
+	short   atomic.Pointer[string] // what inspect found to be missing; nil if nothing
 
 	tuning  tuning
 	tender  *tender

@@ -137,7 +137,7 @@ func (x *Index) apply(ctx context.Context, space clipsearch.Space, size int64, f
 // commit writes a part of a plan, in one transaction.
 func (x *Index) commit(p *plan, part []*change) error {
 	err := x.store.update(func(t tx) error {
-		n, err := t.counts()
+		n, err := x.counts(t)
 		if err != nil {
 			return fmt.Errorf("read counts: %w", err)
 		}

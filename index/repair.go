@@ -200,6 +200,7 @@ func (x *Index) unload() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.replace(newMemory())
+	x.short.Store(nil) // who loads anew looks again
 }
 
 // replace has searches work on something else. The caller holds x.mu.

@@ -153,9 +153,9 @@ func (x *Index) Spaces(ctx context.Context) (s clipsearch.Spaces, err error) {
 	var list []clipsearch.SpaceStats
 	var w intent
 	err = x.view(ctx, func(t tx) error {
-		n, err := t.counts()
+		n, err := x.counts(t)
 		if err != nil {
-			return fmt.Errorf("read counts: %w: run `clipsearch check --repair`", err)
+			return countsError(err)
 		}
 		s.Images = n.Images
 		if w, err = t.intent(); err != nil {

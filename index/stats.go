@@ -17,6 +17,12 @@ func (x *Index) Stats(ctx context.Context) (clipsearch.Stats, error) {
 	if err != nil {
 		return st, fmt.Errorf("stats: %w", err)
 	}
+	if x.store.tablesSize() <= quickly {
+		x.store.look()
+	}
+	if st.Damage, err = x.Damage(ctx); err != nil {
+		return st, fmt.Errorf("stats: %w", err)
+	}
 	err = x.text.with(ctx, func(w *wordIndex) (err error) {
 		st.TextDocuments, err = w.count()
 		return err
@@ -39,9 +45,9 @@ func (x *Index) counted(ctx context.Context) (clipsearch.Stats, error) {
 	m := x.meta()
 	st := clipsearch.Stats{Model: m.Model, Dim: m.Dim, Bytes: map[string]int64{}}
 	err := x.view(ctx, func(t tx) error {
-		n, err := t.counts()
+		n, err := x.counts(t)
 		if err != nil {
-			return fmt.Errorf("read counts: %w: run `clipsearch check --repair`", err)
+			return countsError(err)
 		}
 		st.Images, st.Files, st.Captions = n.Images, n.Files, n.Captions
 		st.Spaces, err = x.spaces(t, n)

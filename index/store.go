@@ -41,6 +41,7 @@ type store struct {
 	sizes  sizes
 	healed []string               // files that were put back when it was opened, until Check has told
 	wrote  bool                   // something since it was opened
+	looked sync.Once              // by look
 	broken atomic.Pointer[string] // what verify found when it last found something
 	ready  bool                   // every file that the next write may touch has its blocks
 	mem    int                    // the newest log of a memtable that has its blocks

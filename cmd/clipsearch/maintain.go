@@ -42,23 +42,34 @@ func runCheck(ctx context.Context, a *app, repair bool) error {
 		a.tellOwed(ctx, lib)
 	}
 	st, err := lib.Stats(ctx)
-	if err != nil {
+	if err != nil && len(problems) == 0 {
 		return err
 	}
-	if a.options.json {
-		if problems == nil {
-			problems = []clipsearch.Problem{}
-		}
-		err = a.printJSON(map[string]any{"ok": len(problems) == 0, "images": st.Images, "problems": problems})
-	} else {
-		for _, p := range problems {
-			fmt.Fprintf(a.stdout, "%s: %s%s\n", p.ID, p.What, map[bool]string{true: " (check --repair puts it right)"}[p.Repairable])
-		}
-		_, err = fmt.Fprintf(a.stdout, "%d pictures, %d problems\n", st.Images, len(problems))
-	}
+	err = a.printCheck(problems, st, err == nil)
 	if err == nil && len(problems) > 0 {
 		err = exitError(exitFailed)
 	}
+	return err
+}
+
+// printCheck prints what was found. How many pictures there are is told only if it is
+// known.
+func (a *app) printCheck(problems []clipsearch.Problem, st clipsearch.Stats, known bool) error {
+	if a.options.json {
+		out := map[string]any{"ok": len(problems) == 0, "images": nil, "problems": append([]clipsearch.Problem{}, problems...)}
+		if known {
+			out["images"] = st.Images
+		}
+		return a.printJSON(out)
+	}
+	for _, p := range problems {
+		fmt.Fprintf(a.stdout, "%s: %s%s\n", p.ID, p.What, map[bool]string{true: " (check --repair puts it right)"}[p.Repairable])
+	}
+	images := "an unknown number of"
+	if known {
+		images = fmt.Sprint(st.Images)
+	}
+	_, err := fmt.Fprintf(a.stdout, "%s pictures, %d problems\n", images, len(problems))
 	return err
 }
 
@@ -100,6 +111,9 @@ func newStatsCommand(a *app) *cobra.Command {
 }
 
 func printStats(w io.Writer, st clipsearch.Stats) error {
+	if st.Damage != "" {
+		fmt.Fprintf(w, "damage: %s\n", st.Damage)
+	}
 	fmt.Fprintf(w, "%d pictures in %d files, %d captions\nmodel %s, %d numbers a vector\n", st.Images, st.Files, st.Captions, st.Model, st.Dim)
 	var parts []string
 	for part := range st.Bytes {

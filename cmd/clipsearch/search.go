@@ -151,6 +151,11 @@ func (a *app) readFile(name string) ([]byte, error) {
 }
 
 func (o searchOptions) print(ctx context.Context, a *app, lib *collection, ans query.Answer) error {
+	if o.format != "json" {
+		for _, n := range ans.Notes {
+			fmt.Fprintln(a.stderr, noteLine(n))
+		}
+	}
 	switch o.format {
 	case "json":
 		return a.printJSON(ans)
@@ -170,9 +175,6 @@ func (o searchOptions) print(ctx context.Context, a *app, lib *collection, ans q
 		}
 		return nil
 	}
-	for _, n := range ans.Notes {
-		fmt.Fprintf(a.stderr, "note, byte %d: %s\n", n.Offset, n.Text)
-	}
 	for i, r := range ans.Results {
 		if _, err := fmt.Fprintf(a.stdout, "%3d  %.4f  %s%s\n", o.offset+i+1, r.Score, shortPath(r.Path()), captionOf(r)); err != nil {
 			return err
@@ -184,6 +186,14 @@ func (o searchOptions) print(ctx context.Context, a *app, lib *collection, ans q
 		}
 	}
 	return nil
+}
+
+// noteLine is a note for a person: one on the query says where in it.
+func noteLine(n query.Note) string {
+	if n.Damage {
+		return "warning: " + n.Text
+	}
+	return fmt.Sprintf("note, byte %d: %s", n.Offset, n.Text)
 }
 
 func captionOf(r query.Result) string {
