@@ -17,14 +17,21 @@ func (x *Index) Compact(ctx context.Context) error {
 	}
 	x.writing.Lock()
 	defer x.writing.Unlock()
-	if err := checkSpace(x.dir, x.store.tablesSize()+2*margin); err != nil {
-		return err
+	if err := checkSpace(x.dir, x.store.tablesSize()+spare); err != nil {
+		return fmt.Errorf("compact: %w", err)
 	}
-	if err := x.store.compact(); err != nil {
+	err := x.store.compact()
+	if rerr := x.store.release(); err == nil {
+		err = rerr
+	}
+	if err != nil {
 		return fmt.Errorf("compact: %w", err)
 	}
 	return nil
 }
+
+// spare is what is left free beside what a compaction is known to write.
+const spare = 16 << 20
 
 // save is what helps where tables are damaged.
 const save = "save what can be read with `clipsearch export FILE --allow-damage`, make a new index of it with `clipsearch import FILE --index ELSEWHERE`, and ingest the folders there again"
@@ -138,36 +145,50 @@ func (s *store) compact() error {
 	if err := s.mayMerge(); err != nil {
 		return err
 	}
-	if err := s.prepare(); err != nil {
-		return err
-	}
 	if err := s.flatten(); err != nil {
 		return err
 	}
-	return s.collect()
+	for {
+		logs, err := s.worthwhile()
+		if err != nil || len(logs) == 0 {
+			return err
+		}
+		if more, err := s.collect(logs); err != nil || !more {
+			return err
+		}
+	}
 }
 
-// collect gives back the space of deleted values.
-func (s *store) collect() (err error) {
+// collect gives back the space of deleted values in one of logs, and returns false
+// if there was none.
+func (s *store) collect(logs []int) (more bool, err error) {
 	defer recoverInto(&err, "compact")
 	s.life.RLock()
 	defer s.life.RUnlock()
 	if s.closed {
-		return errClosed
+		return false, errClosed
 	}
-	for {
-		s.wrote = true
-		err := s.db.RunValueLogGC(0.3)
-		if errors.Is(err, badger.ErrNoRewrite) {
-			return nil
-		}
-		if err != nil {
-			return errors.New(oneLine(err))
-		}
-		if err := s.reserve(); err != nil {
-			return err
+	for _, n := range logs {
+		if err := mendLog(logPath(s.dir, n)); err != nil {
+			return false, fmt.Errorf("%w: its room is not given back, so that nothing is lost", err)
 		}
 	}
+	if !s.ready {
+		if err := checkSpace(s.dir, s.sizes.room()+spare); err != nil {
+			return false, err
+		}
+	}
+	if err := s.prepare(); err != nil {
+		return false, err
+	}
+	s.wrote = true
+	switch err := s.db.RunValueLogGC(garbage); {
+	case errors.Is(err, badger.ErrNoRewrite):
+		return false, nil
+	case err != nil:
+		return false, errors.New(oneLine(err))
+	}
+	return true, s.reserve()
 }
 
 // tablesSize is how many bytes all tables have.

@@ -99,6 +99,9 @@ func openStore(dir string, z sizes) (s *store, err error) {
 		WithNumCompactors(0).      // see settle
 		WithNumLevelZeroTables(1). // more are worth merging, when Flatten is called.
 		WithNumLevelZeroTablesStall(math.MaxInt32)
+	if err := mendNewest(dir); err != nil {
+		return nil, openError(dir, err)
+	}
 	defer recoverInto(&err, "open store")
 	db, err := badger.Open(o)
 	if err != nil {
