@@ -94,20 +94,6 @@ func (c *check) wrongRecord(id clipsearch.ID, what string) {
 	c.wrong(id.String(), what+": repair takes the picture out, the next ingest brings it back", func(r *repair) { r.out[id] = true })
 }
 
-// wrongVector notes that a picture has lost vectors of the space that answers.
-// Whoever has the model makes them again, and its words find it meanwhile.
-func (c *check) wrongVector(id clipsearch.ID, what string) {
-	c.wrong(id.String(), what+": repair has it made again", func(r *repair) {
-		r.stripOf(id, c.x.meta().Space)
-		r.owed = true
-	})
-}
-
-// wrongCaptions notes that a picture has lost vectors of its captions.
-func (c *check) wrongCaptions(id clipsearch.ID, what string) {
-	c.wrong(id.String(), what+": repair has those of its captions made again", func(r *repair) { r.captions[id], r.owed = true, true })
-}
-
 // wrongKey notes that key has no business here.
 func (c *check) wrongKey(id string, what string, key []byte) {
 	key = bytes.Clone(key)

@@ -81,6 +81,20 @@ func (c *check) wrongIn(id clipsearch.ID, space clipsearch.Space, what string) {
 	c.wrong(id.String(), what+": repair drops those of this picture, `clipsearch model switch` makes them again", func(r *repair) { r.stripOf(id, space) })
 }
 
+// wrongVector notes that a picture has lost vectors of the space that answers.
+// Whoever has the model makes them again, and its words find it meanwhile.
+func (c *check) wrongVector(id clipsearch.ID, what string) {
+	c.wrong(id.String(), what+": repair has it made again", func(r *repair) {
+		r.stripOf(id, c.x.meta().Space)
+		r.owed = true
+	})
+}
+
+// wrongCaptions notes that a picture has lost vectors of its captions.
+func (c *check) wrongCaptions(id clipsearch.ID, what string) {
+	c.wrong(id.String(), what+": repair has those of its captions made again", func(r *repair) { r.captions[id], r.owed = true, true })
+}
+
 // stripOf has a picture lose its vectors of a space.
 func (r *repair) stripOf(id clipsearch.ID, space clipsearch.Space) {
 	if r.strip[id] == nil {

@@ -110,11 +110,19 @@ func openStore(dir string, z sizes) (s *store, err error) {
 	return &store{db: db, dir: dir, sizes: z, healed: healed}, nil
 }
 
+// anew is what helps where a store cannot be opened at all.
+const anew = "leave it aside, and make a new index of an export (`clipsearch import FILE --index ELSEWHERE`) or of the folders (`clipsearch ingest FOLDER --index ELSEWHERE`)"
+
 func openError(dir string, err error) error {
-	if strings.Contains(err.Error(), "Cannot acquire directory lock") {
+	text := oneLine(err)
+	if strings.Contains(text, "Cannot acquire directory lock") {
 		return fmt.Errorf("store %s is in use by another process: end it and try again", dir)
 	}
-	return fmt.Errorf("open store %s: %s: if it is damaged, make a new index with `clipsearch ingest`", dir, oneLine(err))
+	if _, rest, ok := strings.Cut(text, "Opening table: "); ok {
+		name, _, _ := strings.Cut(rest, " err: ")
+		text = fmt.Sprintf("table %s is damaged: its index cannot be read", filepath.Base(strings.Trim(name, `"`)))
+	}
+	return fmt.Errorf("open store %s: %s: %s", dir, text, anew)
 }
 
 // removeUnused removes the empty logs that reserve made and Badger had no time to

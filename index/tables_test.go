@@ -144,3 +144,22 @@ func mustHave(t *testing.T, x *Index, n int) {
 		t.Errorf("pictures (-want +got):\n%s", diff)
 	}
 }
+
+// TestDamagedTableIndex flips bits at the end of a table, without which the store
+// cannot be opened: the error is in words, and says what to do.
+func TestDamagedTableIndex(t *testing.T) {
+	dir := twoTables(t, 20, testOptions())
+	table := storeFiles(t, dir, "*.sst")[0]
+	for _, share := range []float64{0.97, 0.99, 0.9999} {
+		flipAt(t, table, share)
+		x, err := Open(dir, testOptions())
+		if err == nil {
+			t.Errorf("flipped at %v: Open has nothing to say", share)
+			closeIndex(t, x)
+		} else if s := err.Error(); strings.Contains(s, "err:") || strings.Contains(s, "checksum mismatch") ||
+			!strings.Contains(s, "table 000001.sst") || !strings.Contains(s, "--index ELSEWHERE") {
+			t.Errorf("flipped at %v: Open = %v", share, err)
+		}
+		flipAt(t, table, share)
+	}
+}
