@@ -84,7 +84,11 @@ func (c *check) wrongIn(id clipsearch.ID, space clipsearch.Space, what string) {
 // wrongVector notes that a picture has lost vectors of the space that answers.
 // Whoever has the model makes them again, and its words find it meanwhile.
 func (c *check) wrongVector(id clipsearch.ID, what string) {
-	c.wrong(id.String(), what+": repair has it made again", func(r *repair) {
+	then := ": repair has it made again"
+	if !c.x.makes(c.x.meta()) {
+		then = ": repair drops it, `clipsearch ingest --vectors` brings it back"
+	}
+	c.wrong(id.String(), what+then, func(r *repair) {
 		r.stripOf(id, c.x.meta().Space)
 		r.owed = true
 	})

@@ -144,7 +144,7 @@ func (x *Index) Change(ctx context.Context) (bool, error) {
 	}
 	to := w.next()
 	if to == (clipsearch.Space{}) {
-		if to = x.meta().Space; !w.Owed {
+		if to = x.meta().Space; !w.Owed || !x.makes(x.meta()) {
 			return true, nil
 		}
 	}
