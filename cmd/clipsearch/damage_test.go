@@ -124,3 +124,15 @@ func similarTells(t *testing.T, dir string, ids []clipsearch.ID) {
 	}
 	t.Error("no picture has a vector")
 }
+
+// TestSimilarUnknown asks for what is like a picture that nobody has.
+func TestSimilarUnknown(t *testing.T) {
+	dir, _ := foreign(t, 3, nil)
+	id := clipsearch.NewID([]byte("nobody")).String()
+	for _, args := range [][]string{{"similar", id}, {"search", "similar:" + id}} {
+		code, stdout, stderr := runWith(nil, append(args, "--index", dir, "--json")...)
+		if code != exitMistake || stdout != "" || !strings.Contains(stderr, "has no such picture") || !strings.Contains(stderr, "tells the ids") {
+			t.Errorf("%q: exit %d, %q, %q, want a mistake", args, code, stdout, stderr)
+		}
+	}
+}

@@ -34,6 +34,7 @@ func (a *app) openIndex(ctx context.Context, o openOptions) (*collection, error)
 	if err := a.notHalfImported(); err != nil {
 		return nil, err
 	}
+	removeSpools(a.options.index)
 	encs := a.newEncoders(embed.Options{Once: o.once})
 	io, err := a.indexOptions(encs, o)
 	if err != nil {
