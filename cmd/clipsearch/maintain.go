@@ -130,21 +130,39 @@ func printStats(w io.Writer, st clipsearch.Stats) error {
 func newCompactCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "compact", Short: "Give back the room of what was deleted", Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			lib, err := a.openIndex(cmd.Context(), openOptions{})
-			if err != nil {
-				return err
-			}
-			if err := lib.Compact(cmd.Context()); err != nil || !a.options.json {
-				return err
-			}
-			st, err := lib.Stats(cmd.Context())
-			if err != nil {
-				return err
-			}
-			return a.printJSON(map[string]any{"bytes": st.Bytes})
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return runCompact(cmd.Context(), a) },
 	}
+}
+
+func runCompact(ctx context.Context, a *app) error {
+	lib, err := a.openIndex(ctx, openOptions{})
+	if err != nil {
+		return err
+	}
+	before, _ := lib.Stats(ctx) // of a damaged index compact itself tells more
+	if err := lib.Compact(ctx); err != nil {
+		return err
+	}
+	st, err := lib.Stats(ctx)
+	if err != nil {
+		return err
+	}
+	if a.options.json {
+		return a.printJSON(map[string]any{"bytes": st.Bytes})
+	}
+	if a.options.quiet {
+		return nil
+	}
+	_, err = fmt.Fprintf(a.stdout, "the index takes %s on disk, %s before\n", humanize.Bytes(total(st.Bytes)), humanize.Bytes(total(before.Bytes)))
+	return err
+}
+
+// total adds up what the parts of an index take.
+func total(parts map[string]int64) (n uint64) {
+	for _, bytes := range parts {
+		n += uint64(bytes)
+	}
+	return n
 }
 
 func newPruneCommand(a *app) *cobra.Command {
