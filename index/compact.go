@@ -76,7 +76,7 @@ func (s *store) whole() error {
 	if err == nil || errors.Is(err, errClosed) {
 		return err
 	}
-	return fmt.Errorf("a table of the store is damaged (%w), and pictures are lost: `clipsearch check` names them; %s", err, save)
+	return fmt.Errorf("a table of the store is damaged (%w): `clipsearch check` names what is lost; %s", err, save)
 }
 
 // mayMerge returns an error unless all tables can be read: Badger takes a block that

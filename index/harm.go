@@ -12,7 +12,7 @@ const quickly = 32 << 20
 // known; empty if nothing. It takes no lock.
 func (x *Index) Damage(ctx context.Context) (string, error) {
 	if what := x.store.broken.Load(); what != nil {
-		return fmt.Sprintf("a table of the store is damaged (%s), and pictures are left out: `clipsearch check` names them", *what), ctx.Err()
+		return fmt.Sprintf("a table of the store is damaged (%s), and pictures may be left out: `clipsearch check` names what is lost", *what), ctx.Err()
 	}
 	if what := x.short.Load(); what != nil {
 		return *what, ctx.Err()

@@ -70,6 +70,7 @@ func runImport(ctx context.Context, a *app, name string) error {
 		return im.failed(err)
 	}
 	settle(ctx, im.lib)
+	im.tellOwed(ctx, im.lib)
 	if err := im.finish(); err != nil {
 		return err
 	}
