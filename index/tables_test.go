@@ -66,23 +66,6 @@ func flipAt(t *testing.T, path string, share float64) {
 	flipFile(t, path, int(share*float64(info.Size())))
 }
 
-// flipValue changes one bit of the first table that has these bytes, within them. Keys
-// are prefixed in blocks, so what is looked for is best a value.
-func flipValue(t *testing.T, dir string, value []byte) {
-	t.Helper()
-	for _, name := range storeFiles(t, dir, "*.sst") {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if at := strings.Index(string(b), string(value)); at >= 0 {
-			flipFile(t, name, at+len(value)/2)
-			return
-		}
-	}
-	t.Fatalf("no table has %q", value)
-}
-
 // TestCompactDamagedTable merges tables of which one has a flipped bit: nothing may
 // change, for with the bit flipped back all is there.
 func TestCompactDamagedTable(t *testing.T) {
