@@ -29,3 +29,19 @@ type Imported struct {
 	Known   int `json:"known"`   // pictures that were there
 	Skipped int `json:"skipped"` // pictures all of whose paths are other pictures' by now
 }
+
+// Salvaged is a page of what can be read of an index that has come to harm.
+type Salvaged struct {
+	Records []Record // without what Lost names
+	Lost    []Loss
+	After   ID   // up to which picture the page is
+	Done    bool // there is nothing after it
+}
+
+// Loss is what cannot be read of a picture.
+type Loss struct {
+	ID      ID
+	Picture bool // what is known of it, and so all
+	Thumb   bool
+	Vectors int // in all spaces, those of its captions too
+}

@@ -17,6 +17,7 @@ type Stats struct {
 	MemoryBytes   int64            `json:"memory_bytes"`
 	TextDocuments int              `json:"text_documents"`
 	Spaces        []SpaceStats     `json:"spaces"`
+	Damage        string           `json:"damage,omitempty"` // what is known to be lost, so that the counts may be wrong
 }
 
 // SpaceStats counts the vectors of one space.

@@ -25,6 +25,7 @@ type check struct {
 	strange  []string // copies of models to be removed
 	remodel  bool     // the copy of the model is to be made again
 	retext   bool     // the text index is to be built again
+	thumbs   []lostThumb
 
 	broken map[clipsearch.Space]bool // whose codes are told to be wrong already
 }
@@ -38,25 +39,32 @@ type picture struct {
 	found []stored
 }
 
+func newCheck(x *Index) *check {
+	return &check{x: x, pictures: map[clipsearch.ID]*picture{}, spaces: map[clipsearch.Space]spaceEntry{}, broken: map[clipsearch.Space]bool{}}
+}
+
 // Check reads everything and returns what is wrong. With repair it also puts right
 // whatever is Repairable: what follows from the rest is made again, what belongs
-// to nothing is removed, and a picture that has lost its record, a vector or its
-// thumbnail is taken out, so that the next ingest brings it back.
+// to nothing is removed, and a picture that has lost its record is taken out, so that
+// the next ingest brings it back. Of one that has its record the captions and tags
+// stay: its vectors are owed from then on, its thumbnail is made of its file.
 func (x *Index) Check(ctx context.Context, repair bool) ([]clipsearch.Problem, error) {
-	c := &check{x: x, pictures: map[clipsearch.ID]*picture{}, spaces: map[clipsearch.Space]spaceEntry{}, broken: map[clipsearch.Space]bool{}}
+	c := newCheck(x)
 	c.checkFiles()
 	if err := x.store.verify(); errors.Is(err, errClosed) {
 		return nil, err
 	} else if err != nil {
 		// Whatever lies in it would seem to be missing, and what belongs to that an
 		// orphan: nothing that follows would be true.
-		c.wrong("store", "a table is damaged: "+err.Error()+": make a new index with `clipsearch ingest`", nil)
-		return c.problems, nil
+		return c.problems, c.checkRemains(ctx, err)
 	}
 	c.checkText(ctx)
 	sound, err := c.checkTruth(ctx, repair)
 	if err == nil && sound { // else what is wrong with the vectors is told, and their codes follow
 		err = c.checkNear(ctx, repair)
+	}
+	if err == nil {
+		err = c.checkThumbs(ctx, repair)
 	}
 	if err == nil && repair {
 		err = c.repairRest(ctx)
@@ -91,9 +99,9 @@ func (c *check) wrong(id, what string, fix func(*repair)) {
 	}
 }
 
-// wrongPicture notes that a picture has lost something that nothing here can
+// wrongRecord notes that a picture has lost its record, which nothing here can
 // replace.
-func (c *check) wrongPicture(id clipsearch.ID, what string) {
+func (c *check) wrongRecord(id clipsearch.ID, what string) {
 	c.wrong(id.String(), what+": repair takes the picture out, the next ingest brings it back", func(r *repair) { r.out[id] = true })
 }
 
@@ -124,6 +132,9 @@ func (c *check) checkStore(ctx context.Context) error {
 				k.check(key, value, err)
 				return ctx.Err()
 			})
+			if err == nil && k.prefix == spacePrefix {
+				err = c.knowSpaces(t)
+			}
 			if err != nil {
 				return err
 			}
@@ -154,7 +165,7 @@ func (c *check) checkRecord(key, value []byte, err error) {
 	}
 	if err != nil {
 		p.lost = true
-		c.wrongPicture(id, "record is damaged: "+err.Error())
+		c.wrongRecord(id, "record is damaged: "+err.Error())
 	}
 	c.pictures[id] = p
 }
@@ -221,9 +232,9 @@ func (c *check) checkVector(key, value []byte, err error) {
 	case space != c.x.meta().Space:
 		c.wrongIn(id, space, fmt.Sprintf("%s %d of space %.12s is damaged: %v", kind, n, space, err))
 	case kind == "vector":
-		c.wrongPicture(id, fmt.Sprintf("vector %d is damaged: %v", n, err))
+		c.wrongVector(id, fmt.Sprintf("vector %d is damaged: %v", n, err))
 	default:
-		c.wrong(id.String(), fmt.Sprintf("caption vector %d is damaged: %v: repair drops the vectors of its captions", n, err), func(r *repair) { r.captions[id] = true })
+		c.wrongCaptions(id, fmt.Sprintf("caption vector %d is damaged: %v", n, err))
 	}
 }
 
@@ -249,12 +260,11 @@ func (c *check) checkThumb(key, _ []byte, err error) {
 		c.wrongKey(keyName(key), "a key that no thumbnail has", key)
 	case p == nil:
 		c.wrongKey(id.String(), "thumbnail of a picture that is not here", key)
-	case p.lost:
-	case err != nil:
-		p.thumb = true
-		c.wrongPicture(id, "thumbnail is damaged: "+err.Error())
 	default:
 		p.thumb = true
+		if err != nil && !p.lost {
+			c.lostThumb(id, "thumbnail is damaged: "+err.Error())
+		}
 	}
 }
 
@@ -304,9 +314,6 @@ func (c *check) checkMarker(key, _ []byte, err error) {
 
 // checkMeta checks what the store says of itself.
 func (c *check) checkMeta(t tx) {
-	if _, ok := c.spaces[c.x.meta().Space]; !ok {
-		c.wrong("store", "the space that answers is missing", func(r *repair) { r.space = true })
-	}
 	var m Meta
 	b, err := t.get([]byte(metaKey))
 	if err == nil {
@@ -317,7 +324,6 @@ func (c *check) checkMeta(t tx) {
 	} else if m.Check = c.x.meta().Check; m != c.x.meta() {
 		c.wrong("store", "what the index is, the store and the open index say otherwise", func(r *repair) { r.space = true })
 	}
-	c.checkIntent(t)
 	if c.stored, err = t.counts(); err != nil {
 		c.wrong("store", "counts are damaged: "+err.Error(), func(r *repair) { r.counts = true })
 		c.stored = counts{Images: -1}
@@ -352,7 +358,7 @@ func (c *check) checkPictures() {
 		}
 		c.counted.add(&p.rec, 1)
 		if !p.thumb {
-			c.wrongPicture(id, "thumbnail is missing")
+			c.lostThumb(id, "thumbnail is missing")
 		}
 		if p.paths < len(p.rec.Files) {
 			c.wrong(id.String(), fmt.Sprintf("%d of %d paths lead nowhere", len(p.rec.Files)-p.paths, len(p.rec.Files)), func(r *repair) { r.paths[id] = true })
@@ -379,14 +385,13 @@ func (c *check) checkStored(id clipsearch.ID, p *picture) {
 			continue
 		}
 		if got.Vectors < want.Vectors {
-			c.wrongPicture(id, fmt.Sprintf("%d of %d vectors are missing", want.Vectors-got.Vectors, want.Vectors))
+			c.wrongVector(id, fmt.Sprintf("%d of %d vectors are missing", want.Vectors-got.Vectors, want.Vectors))
 		}
 		if got.Captions < want.Captions {
-			c.wrong(id.String(), fmt.Sprintf("%d of %d caption vectors are missing: repair drops the others", want.Captions-got.Captions, want.Captions),
-				func(r *repair) { r.captions[id] = true })
+			c.wrongCaptions(id, fmt.Sprintf("%d of %d caption vectors are missing", want.Captions-got.Captions, want.Captions))
 		}
 		if want.Captions != 0 && want.Captions != len(p.rec.Captions) {
-			c.wrong(id.String(), fmt.Sprintf("%d caption vectors of %d captions: repair drops them", want.Captions, len(p.rec.Captions)), func(r *repair) { r.captions[id] = true })
+			c.wrongCaptions(id, fmt.Sprintf("%d caption vectors of %d captions", want.Captions, len(p.rec.Captions)))
 		}
 	}
 }

@@ -2,6 +2,7 @@ package index
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -190,6 +191,14 @@ func withModel() Options {
 	o := testOptions()
 	o.SaveModel = func(dir string) error {
 		return os.WriteFile(filepath.Join(dir, "model.onnx"), []byte("weights"), 0o600)
+	}
+	o.Thumb = func(m clipsearch.Image) ([]byte, error) {
+		for n := range 100 {
+			if m.ID == testID(n) {
+				return testThumb(n), nil
+			}
+		}
+		return nil, errors.New("its file is gone")
 	}
 	o.CheckModel = func(dir string) []string {
 		b, err := os.ReadFile(filepath.Join(dir, "model.onnx"))

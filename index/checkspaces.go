@@ -1,10 +1,13 @@
 package index
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"context"
@@ -16,6 +19,14 @@ import (
 // tell their dimension. Without any, nothing is lost.
 func (c *check) checkLostSpace(space clipsearch.Space, why error) {
 	key := spaceKey(spacePrefix, space)
+	if !c.restoreSpace(space, "space is damaged: "+why.Error()) {
+		c.wrongKey(keyName(key), "space is damaged: "+why.Error(), key)
+	}
+}
+
+// restoreSpace has the entry of a space written again, as far as its vectors tell
+// what it was. It returns false where there are none.
+func (c *check) restoreSpace(space clipsearch.Space, what string) bool {
 	dim := 0
 	_ = c.x.store.view(func(t tx) error {
 		return t.scan(spaceKey(vectorPrefix, space), true, func(_, value []byte, err error) error {
@@ -27,23 +38,73 @@ func (c *check) checkLostSpace(space clipsearch.Space, why error) {
 		})
 	})
 	if dim == 0 {
-		c.wrongKey(keyName(key), "space is damaged: "+why.Error(), key)
-		return
+		return false
 	}
 	e := spaceEntry{Model: fmt.Sprintf("unknown-%.12s", space), Dim: dim}
 	c.spaces[space] = e
-	c.wrong(keyName(key), "space is damaged: "+why.Error(), func(r *repair) { r.spaces[space] = e })
+	c.wrong(keyName(spaceKey(spacePrefix, space)), what, func(r *repair) { r.spaces[space] = e })
+	return true
+}
+
+// knowSpaces looks for spaces that have lost their entry, before their vectors are
+// taken for foreign ones: the one that answers, the one that did before, the one that
+// is to, and those that records name.
+func (c *check) knowSpaces(t tx) error {
+	m := c.x.meta()
+	if _, ok := c.spaces[m.Space]; !ok {
+		c.spaces[m.Space] = spaceEntry{Model: m.Model, Dim: m.Dim}
+		c.wrong("store", "the space that answers is missing", func(r *repair) { r.space = true })
+	}
+	w, err := t.intent()
+	if err != nil {
+		return err
+	}
+	promised := map[clipsearch.Space]bool{m.Previous: true, w.next(): true}
+	for _, p := range c.pictures {
+		for _, s := range p.rec.Stored {
+			promised[clipsearch.Space(s.Space)] = true
+		}
+	}
+	delete(promised, clipsearch.Space{})
+	lost := slices.DeleteFunc(slices.Collect(maps.Keys(promised)), func(s clipsearch.Space) bool { return c.spaces[s].Dim > 0 })
+	slices.SortFunc(lost, func(a, b clipsearch.Space) int { return bytes.Compare(a[:], b[:]) })
+	for _, space := range lost {
+		c.restoreSpace(space, fmt.Sprintf("space %.12s is missing, and pictures have vectors of it", space))
+	}
+	c.checkIntent(t)
+	return nil
 }
 
 // wrongIn notes that a picture has lost vectors of a space that does not answer.
 // They are made again if they are wanted, so the picture stays.
 func (c *check) wrongIn(id clipsearch.ID, space clipsearch.Space, what string) {
-	c.wrong(id.String(), what+": repair drops those of this picture, `clipsearch model switch` makes them again", func(r *repair) {
-		if r.strip[id] == nil {
-			r.strip[id] = map[clipsearch.Space]bool{}
-		}
-		r.strip[id][space] = true
+	c.wrong(id.String(), what+": repair drops those of this picture, `clipsearch model switch` makes them again", func(r *repair) { r.stripOf(id, space) })
+}
+
+// wrongVector notes that a picture has lost vectors of the space that answers.
+// Whoever has the model makes them again, and its words find it meanwhile.
+func (c *check) wrongVector(id clipsearch.ID, what string) {
+	then := ": repair has it made again"
+	if !c.x.makes(c.x.meta()) {
+		then = ": repair drops it, `clipsearch ingest --vectors` brings it back"
+	}
+	c.wrong(id.String(), what+then, func(r *repair) {
+		r.stripOf(id, c.x.meta().Space)
+		r.owed = true
 	})
+}
+
+// wrongCaptions notes that a picture has lost vectors of its captions.
+func (c *check) wrongCaptions(id clipsearch.ID, what string) {
+	c.wrong(id.String(), what+": repair has those of its captions made again", func(r *repair) { r.captions[id], r.owed = true, true })
+}
+
+// stripOf has a picture lose its vectors of a space.
+func (r *repair) stripOf(id clipsearch.ID, space clipsearch.Space) {
+	if r.strip[id] == nil {
+		r.strip[id] = map[clipsearch.Space]bool{}
+	}
+	r.strip[id][space] = true
 }
 
 // strip takes a picture's vectors of some spaces away, found by their keys.
@@ -89,14 +150,7 @@ func (c *check) checkAnswers(id clipsearch.ID, p *picture) {
 	if p.rec.of(c.x.meta().Space).Vectors > 0 || c.intent.Owed {
 		return
 	}
-	const what = "there is no vector of the space that answers"
-	for _, s := range p.rec.Stored {
-		if s.Vectors > 0 && c.spaces[clipsearch.Space(s.Space)].Dim > 0 {
-			c.wrong(id.String(), what+": repair has it made", func(r *repair) { r.owed = true })
-			return
-		}
-	}
-	c.wrongPicture(id, what)
+	c.wrong(id.String(), "there is no vector of the space that answers: repair has it made", func(r *repair) { r.owed = true })
 }
 
 // checkModels checks the copies of the models.

@@ -2,6 +2,7 @@ package index
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/clipsearch/clipsearch"
 )
@@ -68,4 +69,12 @@ func (t tx) counts() (c counts, err error) {
 		return c, err
 	}
 	return c, decode(b, &c)
+}
+
+// countsError says what to do about n.
+func countsError(err error) error {
+	if errors.Is(err, errDamaged) {
+		return fmt.Errorf("read counts: %w: run `clipsearch check --repair`", err)
+	}
+	return fmt.Errorf("read counts: %w", err)
 }

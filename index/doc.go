@@ -65,6 +65,11 @@
 //   - x/<id> is set by the transaction that changes what is searchable in a picture
 //     and removed after Bleve has it on disk, so a crash between the two is healed
 //     by the next Open, which tells Bleve of those pictures alone.
+//   - Badger takes what it cannot read for the end: of a table, and of a value log. So
+//     tables are verified before they are merged or exported, value logs are mended
+//     before they are cut, and a key that must be there and is not is a damage until
+//     the tables have proven whole.
+//   - No picture goes because of what can be made again.
 //   - The file system is asked for room before every write, and what Badger writes
 //     through memory maps has its blocks before it is written: a disk that fills up
 //     is [clipsearch.ErrNoSpace], not a crash.

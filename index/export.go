@@ -17,10 +17,16 @@ const exportBytes = 8 << 20
 // A page is of one moment, so a picture is whole or absent; and as IDs neither
 // change nor come in any order, whoever asks for page after page gets every picture
 // that was there throughout. A picture that has come to harm is an error, which
-// Check names too.
+// Check names too. So is a table of the store that has: it is looked for before the first
+// page and at the one after the last, which has no pictures.
 func (x *Index) Export(ctx context.Context, after clipsearch.ID, limit int) ([]clipsearch.Record, error) {
 	if limit < 1 {
 		return nil, fmt.Errorf("export: %d pictures asked for: %w", limit, clipsearch.ErrInvalid)
+	}
+	if after == (clipsearch.ID{}) {
+		if err := x.store.whole(); err != nil {
+			return nil, fmt.Errorf("export: %w", err)
+		}
 	}
 	var page []clipsearch.Record
 	err := x.view(ctx, func(t tx) error {
@@ -42,7 +48,13 @@ func (x *Index) Export(ctx context.Context, after clipsearch.ID, limit int) ([]c
 			return errors.Join(err, ctx.Err())
 		})
 	})
-	if err != nil && !errors.Is(err, errStop) {
+	if errors.Is(err, errStop) {
+		err = nil
+	}
+	if err == nil && len(page) == 0 {
+		err = x.store.whole()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("export: %w", err)
 	}
 	return page, nil
@@ -106,7 +118,7 @@ func lostError(id clipsearch.ID, part string, err error) error {
 	if !errors.Is(err, errMissing) && !errors.Is(err, errDamaged) {
 		return pictureError(id, part, err)
 	}
-	return fmt.Errorf("a %s of picture %s is lost (%v): run `clipsearch check --repair`, `ingest` to bring it back, and export again", part, id, err)
+	return fmt.Errorf("a %s of picture %s is lost (%v): run `clipsearch check --repair` and export again, or save the rest with `clipsearch export FILE --allow-damage`", part, id, err)
 }
 
 // vectors returns n vectors of a picture, nil where n is 0.

@@ -98,7 +98,8 @@ func (p *plan) stillHas(spaces map[clipsearch.Space]int) error {
 
 // validRecord returns an error wrapping [clipsearch.ErrInvalid] unless r is a whole
 // picture whose vectors are of the spaces in dims. It may have none: those that it
-// had were of a space that was dropped, and others are owed.
+// had were of a space that was dropped, or were lost, and others are owed. It may have
+// no thumbnail, if that was lost: Check tells.
 func validRecord(r clipsearch.Record, dims map[clipsearch.Space]int) error {
 	for i, s := range r.Vectors {
 		dim, known := dims[s.Space]
@@ -120,7 +121,7 @@ func validRecord(r clipsearch.Record, dims map[clipsearch.Space]int) error {
 			}
 		}
 	}
-	if r.ID == (clipsearch.ID{}) || len(r.Thumb) == 0 || len(r.Thumb) > maxThumb {
+	if r.ID == (clipsearch.ID{}) || len(r.Thumb) > maxThumb {
 		return fmt.Errorf("picture %s has a thumbnail of %d bytes: %w", r.ID, len(r.Thumb), clipsearch.ErrInvalid)
 	}
 	return nil

@@ -36,6 +36,10 @@ type Options struct {
 	// have been made elsewhere. Nil: there are.
 	Keeps func(clipsearch.SpaceModel) bool
 
+	// Thumb makes the thumbnail of a picture again, from its file: Check asks for it
+	// where one is lost. Nil: nobody can.
+	Thumb func(clipsearch.Image) ([]byte, error)
+
 	// CheckModel returns what is wrong with such a directory. Nil: nothing is.
 	CheckModel func(dir string) []string
 
@@ -55,6 +59,7 @@ type Index struct {
 	answers atomic.Pointer[answering] // of mem, changed under mu; nil until vectors are loaded
 	current atomic.Pointer[Meta]      // changes with mem, and with the store: under writing and mu
 	trouble atomic.Pointer[string]
+	short   atomic.Pointer[string] // what inspect found to be missing; nil if nothing
 
 	tuning  tuning
 	tender  *tender

@@ -164,6 +164,9 @@ func (x *Index) load(ctx context.Context, records bool) error {
 		if err != nil {
 			return fmt.Errorf("load vectors: %w", err)
 		}
+		if err := x.inspect(ctx, x.meta(), vectors); err != nil {
+			return err
+		}
 		x.mu.Lock()
 		m.vectors = vectors
 		x.publish()

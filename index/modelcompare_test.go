@@ -74,7 +74,7 @@ func (m *storeModel) imports(ctx context.Context) error {
 	for _, r := range batch {
 		m.importOne(r, &want)
 	}
-	m.owe(func(p *modelPicture) bool { return len(p.in[m.answering].vectors) == 0 }, before)
+	m.owe(func(p *modelPicture) bool { return p.lacks(m.answering) }, before)
 	got, err := m.x.Import(ctx, m.savedSpaces, batch)
 	if err == nil && got != want {
 		err = fmt.Errorf("Import = %+v, want %+v", got, want)

@@ -126,8 +126,8 @@ func (m *storeModel) dropSpaces(ctx context.Context) error {
 }
 
 // harm takes a vector out of the store behind the index's back, and has it repaired:
-// a picture goes with its vectors of the space that answers, or loses those of
-// another space; captions lose theirs.
+// a picture loses those of that space, which are owed if it answers; captions lose
+// theirs. No picture goes.
 func (m *storeModel) harm(ctx context.Context) error {
 	space, prefix := m.known(), pick(m.r, vectorPrefix, captionPrefix)
 	for _, r := range m.records() { // in the order of the IDs, so that the seed decides
@@ -137,11 +137,10 @@ func (m *storeModel) harm(ctx context.Context) error {
 			continue
 		}
 		err := m.x.update(func(t tx) error { return t.delete(vectorKey(prefix, space, r.ID, 0)) })
+		m.owed = m.owed || space == m.answering
 		switch {
-		case space != m.answering:
+		case space != m.answering || prefix == vectorPrefix:
 			delete(p.in, space)
-		case prefix == vectorPrefix:
-			delete(m.pictures, r.ID)
 		default:
 			for s, v := range p.in {
 				v.captions = nil

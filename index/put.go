@@ -137,7 +137,7 @@ func (x *Index) apply(ctx context.Context, space clipsearch.Space, size int64, f
 // commit writes a part of a plan, in one transaction.
 func (x *Index) commit(p *plan, part []*change) error {
 	err := x.store.update(func(t tx) error {
-		n, err := t.counts()
+		n, err := x.counts(t)
 		if err != nil {
 			return fmt.Errorf("read counts: %w", err)
 		}
@@ -166,11 +166,12 @@ func (x *Index) commit(p *plan, part []*change) error {
 	return nil
 }
 
-// owe notes that pictures come without vectors of the space that answers.
+// owe notes that pictures come without vectors of the space that answers, or without
+// those of their captions by an import: they may have been lost.
 func (x *Index) owe(t tx, p *plan, part []*change) error {
 	space := x.meta().Space
 	owes := func(c *change) bool {
-		lacks := c.rec.lacks(space) && (p.space != space || c.rec.of(space).Vectors == 0)
+		lacks := c.rec.lacks(space) && (p.space != space || p.imported || c.rec.of(space).Vectors == 0)
 		return !c.gone() && lacks && (c.old == nil || !c.old.lacks(space))
 	}
 	if p.space == space && !p.imported || !slices.ContainsFunc(part, owes) {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 
 	"github.com/clipsearch/clipsearch"
 )
@@ -24,8 +26,11 @@ type repair struct {
 	meta     bool                                        // the files
 }
 
-// repairStore puts the store right. The caller holds x.writing.
-func (c *check) repairStore() error {
+// plan is what all that was found wrong needs; nil if nothing.
+func (c *check) plan() *repair {
+	if len(c.repairs) == 0 {
+		return nil
+	}
 	r := &repair{
 		out: map[clipsearch.ID]bool{}, paths: map[clipsearch.ID]bool{}, captions: map[clipsearch.ID]bool{},
 		strip: map[clipsearch.ID]map[clipsearch.Space]bool{}, spaces: map[clipsearch.Space]spaceEntry{}, derived: map[clipsearch.Space]bool{},
@@ -33,7 +38,13 @@ func (c *check) repairStore() error {
 	for _, fix := range c.repairs {
 		fix(r)
 	}
-	if len(c.repairs) == 0 {
+	return r
+}
+
+// repairStore puts the store right. The caller holds x.writing.
+func (c *check) repairStore() error {
+	r := c.plan()
+	if r == nil {
 		return nil
 	}
 	if r.meta {
@@ -67,6 +78,7 @@ func (c *check) repairStore() error {
 		}
 		steps = steps[n:]
 	}
+	c.x.text.changed(slices.Collect(maps.Keys(r.out))) // not before they are gone: they would be written once more
 	c.x.unload()
 	return c.recount()
 }
@@ -163,7 +175,6 @@ func (c *check) takeOut(id clipsearch.ID) (steps []func(*writer)) {
 	for _, key := range keys {
 		steps = append(steps, func(w *writer) { w.delete(key) })
 	}
-	c.x.text.changed([]clipsearch.ID{id})
 	return steps
 }
 
@@ -189,6 +200,7 @@ func (x *Index) unload() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.replace(newMemory())
+	x.short.Store(nil) // who loads anew looks again
 }
 
 // replace has searches work on something else. The caller holds x.mu.

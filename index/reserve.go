@@ -1,9 +1,11 @@
 package index
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -71,6 +73,53 @@ func (s *store) reserveLogs() error {
 		return nil
 	}
 	return allocate(filepath.Join(s.dir, "DISCARD"), 1<<20)
+}
+
+// release gives back the blocks that reserve took and nothing was written to; the
+// next update takes them again. Nobody may write meanwhile.
+func (s *store) release() error {
+	s.flushed(10 * time.Second)
+	s.ready, s.mem, s.values = false, 0, 0
+	if err := removeUnused(s.dir); err != nil {
+		return err
+	}
+	for _, ext := range []string{".mem", ".vlog"} {
+		files, err := filepath.Glob(filepath.Join(s.dir, "*"+ext))
+		if err != nil || len(files) == 0 {
+			continue
+		}
+		slices.Sort(files) // of numbers of one length
+		path := files[len(files)-1]
+		if used, err := usedBytes(path); err == nil {
+			_ = punch(path, used) // a file system that cannot do it keeps them
+		}
+	}
+	return nil
+}
+
+// usedBytes returns where the zeros begin that a file ends in.
+func usedBytes(path string) (int64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	buf := make([]byte, 1<<20)
+	for end := info.Size(); end > 0; {
+		part := buf[:min(end, int64(len(buf)))]
+		end -= int64(len(part))
+		if _, err := f.ReadAt(part, end); err != nil {
+			return 0, err
+		}
+		if left := bytes.TrimRight(part, "\x00"); len(left) > 0 {
+			return end + int64(len(left)), nil
+		}
+	}
+	return 0, nil
 }
 
 // newest returns the number of the newest file that ends in ext and has a size.

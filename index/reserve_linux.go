@@ -27,3 +27,16 @@ func allocate(path string, size int64) error {
 		}
 	}
 }
+
+// punch gives back the blocks of the file at path from a place on, whose content is
+// zeros, and leaves its length as it is.
+func punch(path string, from int64) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	const page, far = 4 << 10, 1 << 40 // beyond the length too: there is room for more
+	from = (from + page - 1) / page * page
+	return unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, from, far)
+}

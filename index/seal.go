@@ -83,11 +83,11 @@ func goesOn(dir string, b, was []byte) bool {
 func checkTables(dir string) error {
 	tables, err := listedTables(dir)
 	if err != nil {
-		return fmt.Errorf("store %s is damaged: %v: make a new index with `clipsearch ingest`", dir, err)
+		return fmt.Errorf("store %s is damaged: %v: %s", dir, err, anew)
 	}
 	for _, path := range tables {
 		if err := checkTable(path); err != nil {
-			return fmt.Errorf("store %s is damaged: table %s: %v: make a new index with `clipsearch ingest`", dir, filepath.Base(path), err)
+			return fmt.Errorf("store %s is damaged: table %s: %v: %s", dir, filepath.Base(path), err, anew)
 		}
 	}
 	return nil

@@ -131,3 +131,24 @@ func TestFullDisk(t *testing.T) {
 		t.Error("something was made")
 	}
 }
+
+// TestCompactSmallDisk compacts a small index where little is free.
+func TestCompactSmallDisk(t *testing.T) {
+	dir := filepath.Join(smallDisk(t, "200m"), "index")
+	x, err := Open(dir, testOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 50 {
+		put(t, x, testEntry(n))
+	}
+	closeIndex(t, x)
+	fillDisk(t, filepath.Join(filepath.Dir(dir), "filler"), 70<<20)
+	if x, err = Open(dir, testOptions()); err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	if err := x.Compact(context.Background()); err != nil {
+		t.Errorf("Compact with 70 MB free: %v", err)
+	}
+}

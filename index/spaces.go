@@ -153,9 +153,9 @@ func (x *Index) Spaces(ctx context.Context) (s clipsearch.Spaces, err error) {
 	var list []clipsearch.SpaceStats
 	var w intent
 	err = x.view(ctx, func(t tx) error {
-		n, err := t.counts()
+		n, err := x.counts(t)
 		if err != nil {
-			return fmt.Errorf("read counts: %w: run `clipsearch check --repair`", err)
+			return countsError(err)
 		}
 		s.Images = n.Images
 		if w, err = t.intent(); err != nil {
@@ -167,7 +167,7 @@ func (x *Index) Spaces(ctx context.Context) (s clipsearch.Spaces, err error) {
 	if err != nil {
 		return s, fmt.Errorf("spaces: %w", err)
 	}
-	s.Owed = w.Owed
+	s.Owed = w.Owed && x.makes(m)
 	s.Answering = clipsearch.SpaceStats{Model: m.Model, Digest: m.Space, Dim: m.Dim, Active: true} // where its entry is damaged
 	for _, e := range list {
 		switch e.Digest {
@@ -184,6 +184,12 @@ func (x *Index) Spaces(ctx context.Context) (s clipsearch.Spaces, err error) {
 		s.Trouble = *t
 	}
 	return s, nil
+}
+
+// makes reports whether anybody can make vectors of the space that m says answers: of
+// vectors that were brought ready there is no model, and nobody owes any.
+func (x *Index) makes(m Meta) bool {
+	return x.options.Keeps == nil || x.options.Keeps(clipsearch.SpaceModel{Space: m.Space, Model: m.Model, Dim: m.Dim})
 }
 
 // SetTrouble notes for Spaces why whoever makes the vectors cannot; nil: he can.

@@ -194,3 +194,32 @@ func TestChangeWhileSearching(t *testing.T) {
 	}
 	t.Logf("%d searches, %d in a space that had gone", searches.Load(), others.Load())
 }
+
+// TestNothingMakes goes back to a space of ready-made vectors, which nobody can make:
+// what pictures lack of it is owed by nobody.
+func TestNothingMakes(t *testing.T) {
+	ctx := context.Background()
+	o := testOptions()
+	o.Keeps = func(m clipsearch.SpaceModel) bool { return m.Space != testSpace }
+	x, err := Open(t.TempDir()+"/index", o)
+	must(t, err)
+	defer x.Close()
+	for n := range 5 {
+		e := testEntry(n)
+		e.CaptionVectors = nil
+		put(t, x, e)
+	}
+	must(t, x.SwitchTo(ctx, nextSpace))
+	reencodeAll(t, x, 5)
+	if done, err := x.Change(ctx); err != nil || !done {
+		t.Fatalf("Change = %v, %v", done, err)
+	}
+	must(t, x.Rollback(ctx))
+	if s := spaces(t, x); s.Owed || s.Answering.Digest != testSpace {
+		t.Errorf("Spaces = %+v, want nothing owed", s)
+	}
+	if done, err := x.Change(ctx); err != nil || !done {
+		t.Errorf("Change = %v, %v, want nothing to be done", done, err)
+	}
+	mustBeClean(t, x)
+}

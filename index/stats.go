@@ -17,6 +17,12 @@ func (x *Index) Stats(ctx context.Context) (clipsearch.Stats, error) {
 	if err != nil {
 		return st, fmt.Errorf("stats: %w", err)
 	}
+	if x.store.tablesSize() <= quickly {
+		x.store.look()
+	}
+	if st.Damage, err = x.Damage(ctx); err != nil {
+		return st, fmt.Errorf("stats: %w", err)
+	}
 	err = x.text.with(ctx, func(w *wordIndex) (err error) {
 		st.TextDocuments, err = w.count()
 		return err
@@ -39,9 +45,9 @@ func (x *Index) counted(ctx context.Context) (clipsearch.Stats, error) {
 	m := x.meta()
 	st := clipsearch.Stats{Model: m.Model, Dim: m.Dim, Bytes: map[string]int64{}}
 	err := x.view(ctx, func(t tx) error {
-		n, err := t.counts()
+		n, err := x.counts(t)
 		if err != nil {
-			return fmt.Errorf("read counts: %w: run `clipsearch check --repair`", err)
+			return countsError(err)
 		}
 		st.Images, st.Files, st.Captions = n.Images, n.Files, n.Captions
 		st.Spaces, err = x.spaces(t, n)
@@ -129,20 +135,4 @@ func (x *Index) vectorsOf(ctx context.Context, ids []clipsearch.ID) ([]clipsearc
 		return nil
 	})
 	return found, err
-}
-
-// Compact gives back the space of what was deleted and sorts the rest.
-func (x *Index) Compact(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	x.writing.Lock()
-	defer x.writing.Unlock()
-	if err := checkSpace(x.dir, x.store.tablesSize()+2*margin); err != nil {
-		return err
-	}
-	if err := x.store.compact(); err != nil {
-		return fmt.Errorf("compact: %w", err)
-	}
-	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -38,11 +39,13 @@ type store struct {
 	db     *badger.DB
 	dir    string
 	sizes  sizes
-	healed []string // files that were put back when it was opened, until Check has told
-	wrote  bool     // something since it was opened
-	ready  bool     // every file that the next write may touch has its blocks
-	mem    int      // the newest log of a memtable that has its blocks
-	values int      // the newest value log that has
+	healed []string               // files that were put back when it was opened, until Check has told
+	wrote  bool                   // something since it was opened
+	looked sync.Once              // by look
+	broken atomic.Pointer[string] // what verify found when it last found something
+	ready  bool                   // every file that the next write may touch has its blocks
+	mem    int                    // the newest log of a memtable that has its blocks
+	values int                    // the newest value log that has
 }
 
 // sizes of what Badger maps and writes. It takes twice as much address space.
@@ -96,6 +99,9 @@ func openStore(dir string, z sizes) (s *store, err error) {
 		WithNumCompactors(0).      // see settle
 		WithNumLevelZeroTables(1). // more are worth merging, when Flatten is called.
 		WithNumLevelZeroTablesStall(math.MaxInt32)
+	if err := mendNewest(dir); err != nil {
+		return nil, openError(dir, err)
+	}
 	defer recoverInto(&err, "open store")
 	db, err := badger.Open(o)
 	if err != nil {
@@ -104,11 +110,19 @@ func openStore(dir string, z sizes) (s *store, err error) {
 	return &store{db: db, dir: dir, sizes: z, healed: healed}, nil
 }
 
+// anew is what helps where a store cannot be opened at all.
+const anew = "leave it aside, and make a new index of an export (`clipsearch import FILE --index ELSEWHERE`) or of the folders (`clipsearch ingest FOLDER --index ELSEWHERE`)"
+
 func openError(dir string, err error) error {
-	if strings.Contains(err.Error(), "Cannot acquire directory lock") {
+	text := oneLine(err)
+	if strings.Contains(text, "Cannot acquire directory lock") {
 		return fmt.Errorf("store %s is in use by another process: end it and try again", dir)
 	}
-	return fmt.Errorf("open store %s: %s: if it is damaged, make a new index with `clipsearch ingest`", dir, oneLine(err))
+	if _, rest, ok := strings.Cut(text, "Opening table: "); ok {
+		name, _, _ := strings.Cut(rest, " err: ")
+		text = fmt.Sprintf("table %s is damaged: its index cannot be read", filepath.Base(strings.Trim(name, `"`)))
+	}
+	return fmt.Errorf("open store %s: %s: %s", dir, text, anew)
 }
 
 // removeUnused removes the empty logs that reserve made and Badger had no time to
@@ -292,90 +306,6 @@ func (t tx) keys(prefix []byte) (keys [][]byte, err error) {
 		return nil
 	})
 	return keys, err
-}
-
-// verify reads every block of every table and returns what is wrong.
-func (s *store) verify() (err error) {
-	defer func() {
-		if recover() != nil {
-			err = errors.New("a block cannot be read")
-		}
-	}()
-	s.life.RLock()
-	defer s.life.RUnlock()
-	if s.closed {
-		return errClosed
-	}
-	if err := s.db.VerifyChecksum(); err != nil {
-		return errors.New(oneLine(err))
-	}
-	return nil
-}
-
-// settle merges tables when those that came since the last time are many. Badger
-// would do it whenever it likes, and die if the disk were full just then; so it is
-// done here, only where there is ample room, and never has to be.
-func (s *store) settle() (err error) {
-	defer recoverInto(&err, "compact")
-	s.life.RLock()
-	defer s.life.RUnlock()
-	if s.closed {
-		return errClosed
-	}
-	var fresh, old int64
-	for _, level := range s.db.Levels() {
-		if level.Level == 0 {
-			fresh = level.Size
-		} else {
-			old += level.Size
-		}
-	}
-	if fresh < 8*s.sizes.memtable || fresh < old/4 {
-		return nil
-	}
-	free, err := freeBytes(s.dir)
-	if err != nil || free < 2*(fresh+old)+512<<20 {
-		return err
-	}
-	return s.db.Flatten(1)
-}
-
-// compact rewrites the tables as one sorted run and gives back the space of
-// deleted values.
-func (s *store) compact() (err error) {
-	defer recoverInto(&err, "compact")
-	s.life.RLock()
-	defer s.life.RUnlock()
-	if s.closed {
-		return errClosed
-	}
-	if err := s.prepare(); err != nil {
-		return err
-	}
-	if err := s.db.Flatten(1); err != nil {
-		return errors.New(oneLine(err))
-	}
-	for {
-		s.wrote = true
-		err := s.db.RunValueLogGC(0.3)
-		if errors.Is(err, badger.ErrNoRewrite) {
-			return nil
-		}
-		if err != nil {
-			return errors.New(oneLine(err))
-		}
-		if err := s.reserve(); err != nil {
-			return err
-		}
-	}
-}
-
-// tablesSize is how many bytes all tables have.
-func (s *store) tablesSize() (n int64) {
-	for _, level := range s.db.Levels() {
-		n += level.Size
-	}
-	return n
 }
 
 // flushed waits until no memtable is being written out.

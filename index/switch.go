@@ -144,7 +144,7 @@ func (x *Index) Change(ctx context.Context) (bool, error) {
 	}
 	to := w.next()
 	if to == (clipsearch.Space{}) {
-		if to = x.meta().Space; !w.Owed {
+		if to = x.meta().Space; !w.Owed || !x.makes(x.meta()) {
 			return true, nil
 		}
 	}
@@ -299,7 +299,10 @@ func (x *Index) memoryLike(ctx context.Context, m Meta) (*memory, error) {
 	var err error
 	if old.vectors != nil {
 		number := func(id clipsearch.ID) doc { return x.number(old.pictures, id) }
-		if mem.vectors, err = x.loadNear(ctx, m, old.pictures, number); err != nil {
+		if mem.vectors, err = x.loadNear(ctx, m, old.pictures, number); err == nil {
+			err = x.inspect(ctx, m, mem.vectors)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -124,7 +124,7 @@ func (p *Pipeline) newRun(paths []string) (*run, error) {
 	q.Batch = cmp.Or(q.Batch, 16)
 	q.PutBatch = cmp.Or(q.PutBatch, 64)
 	q.Memory = cmp.Or(q.Memory, 256<<20)
-	q.ThumbSide = cmp.Or(q.ThumbSide, 384)
+	q.ThumbSide = cmp.Or(q.ThumbSide, thumbSide)
 	r := &run{
 		Pipeline: &q,
 		roots:    roots,

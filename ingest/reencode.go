@@ -78,7 +78,7 @@ func (r *reencoding) failures() error {
 		return nil
 	}
 	first := r.out.Failures[0]
-	return fmt.Errorf("%d pictures cannot be encoded, such as %q: %s: `clipsearch check --repair` takes out what is damaged", len(r.out.Failures), first.Path, first.Error)
+	return fmt.Errorf("%d pictures cannot be encoded, such as %q: %s: bring their files back, or take them out with `clipsearch prune`, and run `clipsearch model switch --resume`", len(r.out.Failures), first.Path, first.Error)
 }
 
 // reencoding is one call of Run.

@@ -247,6 +247,12 @@ func (x *fake) Export(context.Context, clipsearch.ID, int) ([]clipsearch.Record,
 	return nil, nil
 }
 
+func (x *fake) Salvage(context.Context, clipsearch.ID, int) (clipsearch.Salvaged, error) {
+	return clipsearch.Salvaged{Done: true}, nil
+}
+
+func (x *fake) Damage(context.Context) (string, error) { return "", nil }
+
 func (x *fake) Import(context.Context, []clipsearch.SpaceModel, []clipsearch.Record) (clipsearch.Imported, error) {
 	return clipsearch.Imported{}, nil
 }

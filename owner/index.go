@@ -69,6 +69,14 @@ func (h *Handle) Export(ctx context.Context, after clipsearch.ID, limit int) ([]
 	return do(ctx, h, exports, exportQuery{after, limit})
 }
 
+func (h *Handle) Salvage(ctx context.Context, after clipsearch.ID, limit int) (clipsearch.Salvaged, error) {
+	return do(ctx, h, salvage, exportQuery{after, limit})
+}
+
+func (h *Handle) Damage(ctx context.Context) (string, error) {
+	return do(ctx, h, damage, none{})
+}
+
 func (h *Handle) Import(ctx context.Context, spaces []clipsearch.SpaceModel, batch []clipsearch.Record) (clipsearch.Imported, error) {
 	return do(ctx, h, imports, importQuery{spaces, batch})
 }

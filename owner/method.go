@@ -97,6 +97,8 @@ var (
 	files    = method[none, []clipsearch.File]{"files", false, bare(source.Files)}
 	stats    = method[none, clipsearch.Stats]{"stats", false, bare(source.Stats)}
 	exports  = method[exportQuery, []clipsearch.Record]{"export", false, callExport}
+	salvage  = method[exportQuery, clipsearch.Salvaged]{"salvage", false, callSalvage}
+	damage   = method[none, string]{"damage", false, bare(source.Damage)}
 	imports  = method[importQuery, clipsearch.Imported]{"import", true, callImport}
 	check    = method[none, []clipsearch.Problem]{"check", false, callCheck}
 	repair   = method[none, []clipsearch.Problem]{"repair", true, callRepair}
@@ -124,7 +126,7 @@ type route interface {
 func routes() []route {
 	return []route{
 		seen, has, put, forget, remove, image, vector, thumb, nearest, match, captions,
-		files, stats, exports, imports, check, repair, compact, settle, language, writable, texts,
+		files, stats, exports, salvage, damage, imports, check, repair, compact, settle, language, writable, texts,
 		answers, spaces, switchTo, lacking, reencode, change, rollback, drop,
 	}
 }
@@ -146,6 +148,10 @@ func callCaptions(s source, ctx context.Context, q captionsQuery) ([]clipsearch.
 
 func callExport(s source, ctx context.Context, q exportQuery) ([]clipsearch.Record, error) {
 	return s.Export(ctx, q.After, q.Limit)
+}
+
+func callSalvage(s source, ctx context.Context, q exportQuery) (clipsearch.Salvaged, error) {
+	return s.Salvage(ctx, q.After, q.Limit)
 }
 
 func callImport(s source, ctx context.Context, q importQuery) (clipsearch.Imported, error) {

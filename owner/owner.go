@@ -29,6 +29,8 @@ type Index interface {
 	Files(ctx context.Context) ([]clipsearch.File, error)
 	Stats(ctx context.Context) (clipsearch.Stats, error)
 	Export(ctx context.Context, after clipsearch.ID, limit int) ([]clipsearch.Record, error)
+	Salvage(ctx context.Context, after clipsearch.ID, limit int) (clipsearch.Salvaged, error)
+	Damage(ctx context.Context) (string, error) // what is known to be lost; empty if nothing
 	Import(ctx context.Context, spaces []clipsearch.SpaceModel, batch []clipsearch.Record) (clipsearch.Imported, error)
 	Check(ctx context.Context, repair bool) ([]clipsearch.Problem, error)
 	Compact(ctx context.Context) error

@@ -94,6 +94,9 @@ func portable(v any) any {
 		return batch
 	case []clipsearch.Record:
 		return portableRecords(v)
+	case clipsearch.Salvaged:
+		v.Records = portableRecords(v.Records)
+		return v
 	case importQuery:
 		v.Batch = portableRecords(v.Batch)
 		return v

@@ -36,6 +36,10 @@ type Engine struct {
 	// already it hands on as it is. Nil: there is but one space.
 	Pin func(ctx context.Context, fn func(context.Context) error) error
 
+	// Damage says what answers leave out because the index cannot read it; empty if
+	// nothing. Nil: nobody knows.
+	Damage func(ctx context.Context) string
+
 	vectors vectorCache
 }
 
@@ -84,9 +88,19 @@ func (e *Engine) search(ctx context.Context, q Query) (Answer, error) {
 	if q.MinRelevance > 0 {
 		a.Notes = append(a.Notes, Note{Text: "relevance cannot be calibrated yet: min-relevance leaves nothing out"})
 	}
+	if what := e.damage(ctx); what != "" {
+		a.Notes = append(a.Notes, Note{Text: what, Damage: true})
+	}
 	a.Results, err = e.page(ctx, q, r)
 	a.TookMS = float64(time.Since(start).Microseconds()) / 1000
 	return a, err
+}
+
+func (e *Engine) damage(ctx context.Context) string {
+	if e.Damage == nil {
+		return ""
+	}
+	return e.Damage(ctx)
 }
 
 // ranking is every hit of a query, in the order of the answer, and where each

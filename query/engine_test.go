@@ -372,3 +372,11 @@ func TestFuse(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// TestDamageTold has the index know of a damage: answers tell.
+func TestDamageTold(t *testing.T) {
+	e := &query.Engine{Encoder: &encoder{}, Index: album(), Damage: func(context.Context) string { return "two are lost" }}
+	if a := search(t, e, "dog"); len(a.Notes) != 1 || a.Notes[0].Text != "two are lost" || !a.Notes[0].Damage {
+		t.Errorf("notes = %+v, want the damage", a.Notes)
+	}
+}

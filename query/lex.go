@@ -54,7 +54,7 @@ func (l *lexer) skipSpace() {
 }
 
 func (l *lexer) note(offset int, text string) {
-	l.notes = append(l.notes, Note{offset, text})
+	l.notes = append(l.notes, Note{Offset: offset, Text: text})
 }
 
 // emit adds an item and moves on behind its n bytes.

@@ -16,6 +16,7 @@ import (
 type Note struct {
 	Offset int    `json:"offset"` // in bytes
 	Text   string `json:"text"`
+	Damage bool   `json:"-"` // it is about the index, not the query
 }
 
 // ParseOptions say how to read a query.
@@ -63,7 +64,7 @@ type parser struct {
 }
 
 func (p *parser) note(offset int, text string) {
-	p.notes = append(p.notes, Note{offset, text})
+	p.notes = append(p.notes, Note{Offset: offset, Text: text})
 }
 
 // plainSigns turns into words the signs that are no arithmetic: those with

@@ -70,6 +70,7 @@ func runImport(ctx context.Context, a *app, name string) error {
 		return im.failed(err)
 	}
 	settle(ctx, im.lib)
+	im.tellOwed(ctx, im.lib)
 	if err := im.finish(); err != nil {
 		return err
 	}
@@ -146,7 +147,7 @@ type importer struct {
 	half   bool   // until this import ends, the index is half imported
 	fresh  bool   // this import makes the index
 	made   bool   // and its directory
-	spool  string // models that the index has not, or ""
+	spool  *spool // models that the index has not
 	reader *stream.Reader
 	lib    *collection
 	sum    clipsearch.Imported
@@ -212,14 +213,9 @@ func (im *importer) begin() error {
 			return err
 		}
 	}
-	left, _ := filepath.Glob(filepath.Join(im.dir, ".import-*.tmp"))
-	for _, l := range left {
-		if st, err := os.Stat(l); err == nil && time.Since(st.ModTime()) > 24*time.Hour {
-			os.RemoveAll(l) // of one that was killed
-		}
-	}
+	removeSpools(im.dir)
 	var err error
-	im.spool, err = os.MkdirTemp(im.dir, ".import-*.tmp")
+	im.spool, err = newSpool(im.dir)
 	return err
 }
 
@@ -228,7 +224,7 @@ func (im *importer) takeModelFile(space clipsearch.Space, name string, _ int64, 
 	if exists(index.ModelDir(im.dir, space)) {
 		return nil
 	}
-	path := filepath.Join(im.spool, space.String(), filepath.FromSlash(name))
+	path := filepath.Join(im.spool.dir, space.String(), filepath.FromSlash(name))
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
@@ -267,7 +263,7 @@ func (im *importer) findModel(m stream.Manifest) (clip.Model, error) {
 	if model := clip.Named(m.Model, m.Dim); model.Space() == m.Space {
 		return model, nil
 	}
-	for _, dir := range []string{index.ModelDir(im.dir, m.Space), filepath.Join(im.spool, m.Space.String())} {
+	for _, dir := range []string{index.ModelDir(im.dir, m.Space), filepath.Join(im.spool.dir, m.Space.String())} {
 		if exists(dir) {
 			return clip.ReadCopy(dir, "")
 		}
@@ -278,7 +274,7 @@ func (im *importer) findModel(m stream.Manifest) (clip.Model, error) {
 // keepModels gives the index the models of its other spaces.
 func (im *importer) keepModels(m stream.Manifest) error {
 	for _, s := range m.Spaces {
-		dir := filepath.Join(im.spool, s.Space.String())
+		dir := filepath.Join(im.spool.dir, s.Space.String())
 		if s.Space == m.Space || !exists(dir) {
 			continue
 		}
@@ -339,7 +335,7 @@ func (im *importer) remove() {
 }
 
 func (im *importer) cleanUp() {
-	if im.spool != "" {
-		os.RemoveAll(im.spool)
+	if im.spool != nil {
+		im.spool.remove()
 	}
 }

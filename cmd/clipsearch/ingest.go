@@ -36,9 +36,9 @@ func newIngestCommand(a *app) *cobra.Command {
 		Long: `ingest walks folders and puts every picture into the index. What is there already
 costs only the walk, so it can be run again at any time, also after it was stopped.
 
-With --vectors and --paths the vectors have been made already: row i of an .npy (float16 or
-float32, of any length: they are made unit vectors) belongs to the picture at line i of a list. The pictures are read for
-their size, date and thumbnail, and not encoded. The vectors must come from the model that
+With --vectors and --paths the vectors have been made already: row i of an .npy (of any
+numbers and any length: they are made float32, and unit vectors) belongs to the picture at
+line i of a list. The pictures are read for their size, date and thumbnail, and not encoded. The vectors must come from the model that
 the index answers with; for a new index --model says which that is. If clipsearch cannot run
 it, --model-name gives their space a name: such an index answers similar ID and --mode text,
 but can encode neither words nor pictures. A row that is zero or not finite fails, and is

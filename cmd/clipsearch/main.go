@@ -99,7 +99,7 @@ keeps the vectors in an index on disk, and answers words and pictures.`,
 			return a.options.valid()
 		},
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return mistake("%v", err) })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return mistake("%s", flagText(err)) })
 	a.options.register(root.PersistentFlags(), a.world)
 	root.AddCommand(
 		newIngestCommand(a), newSearchCommand(a), newSimilarCommand(a), newDescribeCommand(a), newServeCommand(a),
@@ -109,6 +109,20 @@ keeps the vectors in an index on disk, and answers words and pictures.`,
 		newRuntimeCommand(a), newDemoCommand(a), newVersionCommand(a),
 	)
 	return root
+}
+
+// flagText is what is wrong with a flag, in words that a user knows.
+func flagText(err error) string {
+	text, detail, found := strings.Cut(err.Error(), ": strconv.")
+	switch {
+	case !found:
+		return text
+	case strings.HasPrefix(detail, "ParseBool"):
+		return text + ": it is neither true nor false"
+	case strings.HasSuffix(detail, "value out of range"):
+		return text + ": it is too large"
+	}
+	return text + ": it is no number"
 }
 
 // mistake is an error of the caller.

@@ -39,26 +39,45 @@ func runCheck(ctx context.Context, a *app, repair bool) error {
 		if problems, err = lib.Check(ctx, false); err != nil {
 			return err
 		}
+		a.tellOwed(ctx, lib)
 	}
 	st, err := lib.Stats(ctx)
-	if err != nil {
+	if err != nil && len(problems) == 0 {
 		return err
 	}
-	if a.options.json {
-		if problems == nil {
-			problems = []clipsearch.Problem{}
-		}
-		err = a.printJSON(map[string]any{"ok": len(problems) == 0, "images": st.Images, "problems": problems})
-	} else {
-		for _, p := range problems {
-			fmt.Fprintf(a.stdout, "%s: %s%s\n", p.ID, p.What, map[bool]string{true: " (check --repair puts it right)"}[p.Repairable])
-		}
-		_, err = fmt.Fprintf(a.stdout, "%d pictures, %d problems\n", st.Images, len(problems))
-	}
+	err = a.printCheck(problems, st, err == nil)
 	if err == nil && len(problems) > 0 {
 		err = exitError(exitFailed)
 	}
 	return err
+}
+
+// printCheck prints what was found. How many pictures there are is told only if it is
+// known.
+func (a *app) printCheck(problems []clipsearch.Problem, st clipsearch.Stats, known bool) error {
+	if a.options.json {
+		out := map[string]any{"ok": len(problems) == 0, "images": nil, "problems": append([]clipsearch.Problem{}, problems...)}
+		if known {
+			out["images"] = st.Images
+		}
+		return a.printJSON(out)
+	}
+	for _, p := range problems {
+		fmt.Fprintf(a.stdout, "%s: %s%s\n", p.ID, p.What, map[bool]string{true: " (check --repair puts it right)"}[p.Repairable])
+	}
+	images := "an unknown number of"
+	if known {
+		images = fmt.Sprint(st.Images)
+	}
+	_, err := fmt.Fprintf(a.stdout, "%s pictures, %d problems\n", images, len(problems))
+	return err
+}
+
+// tellOwed says who makes the vectors that a repair could not.
+func (a *app) tellOwed(ctx context.Context, lib *collection) {
+	if s, err := lib.Spaces(ctx); err == nil && s.Owed && !s.Carried && !a.options.quiet {
+		fmt.Fprintln(a.stderr, "vectors are to be made again: a server, the next ingest or `clipsearch model switch --resume` does it")
+	}
 }
 
 func newStatsCommand(a *app) *cobra.Command {
@@ -92,6 +111,9 @@ func newStatsCommand(a *app) *cobra.Command {
 }
 
 func printStats(w io.Writer, st clipsearch.Stats) error {
+	if st.Damage != "" {
+		fmt.Fprintf(w, "damage: %s\n", st.Damage)
+	}
 	fmt.Fprintf(w, "%d pictures in %d files, %d captions\nmodel %s, %d numbers a vector\n", st.Images, st.Files, st.Captions, st.Model, st.Dim)
 	var parts []string
 	for part := range st.Bytes {
@@ -108,21 +130,39 @@ func printStats(w io.Writer, st clipsearch.Stats) error {
 func newCompactCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "compact", Short: "Give back the room of what was deleted", Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			lib, err := a.openIndex(cmd.Context(), openOptions{})
-			if err != nil {
-				return err
-			}
-			if err := lib.Compact(cmd.Context()); err != nil || !a.options.json {
-				return err
-			}
-			st, err := lib.Stats(cmd.Context())
-			if err != nil {
-				return err
-			}
-			return a.printJSON(map[string]any{"bytes": st.Bytes})
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return runCompact(cmd.Context(), a) },
 	}
+}
+
+func runCompact(ctx context.Context, a *app) error {
+	lib, err := a.openIndex(ctx, openOptions{})
+	if err != nil {
+		return err
+	}
+	before, _ := lib.Stats(ctx) // of a damaged index compact itself tells more
+	if err := lib.Compact(ctx); err != nil {
+		return err
+	}
+	st, err := lib.Stats(ctx)
+	if err != nil {
+		return err
+	}
+	if a.options.json {
+		return a.printJSON(map[string]any{"bytes": st.Bytes})
+	}
+	if a.options.quiet {
+		return nil
+	}
+	_, err = fmt.Fprintf(a.stdout, "the index takes %s on disk, %s before\n", humanize.Bytes(total(st.Bytes)), humanize.Bytes(total(before.Bytes)))
+	return err
+}
+
+// total adds up what the parts of an index take.
+func total(parts map[string]int64) (n uint64) {
+	for _, bytes := range parts {
+		n += uint64(bytes)
+	}
+	return n
 }
 
 func newPruneCommand(a *app) *cobra.Command {

@@ -144,6 +144,7 @@ func (s *switching) begin(ctx context.Context, m clip.Model) error {
 	if err := s.lib.SwitchTo(ctx, to); err != nil {
 		return err
 	}
+	s.forget()
 	return s.have(ctx, space)
 }
 
@@ -175,6 +176,7 @@ func (s *switching) goBack(ctx context.Context) error {
 	if err := s.lib.Rollback(ctx); err != nil {
 		return err
 	}
+	s.forget()
 	if was.Next.Digest != (clipsearch.Space{}) {
 		s.say("the change to model %s is given up, at %d of %d pictures", was.Next.Model, was.Next.Images, was.Images)
 	}

@@ -76,12 +76,23 @@ func (s *switching) interrupted(err error) error {
 // switchLog is where a process in the background says what went wrong.
 const switchLog = "clipsearch.switch.log"
 
+// forget takes away what an earlier process in the background has said: it is of a
+// change that is over, or is tried again. One that is still at it and finds that
+// another is wanted writes into a file that has no name any more.
+func (s *switching) forget() {
+	log := filepath.Join(s.options.index, switchLog)
+	if os.Remove(log) != nil {
+		_ = os.Truncate(log, 0) // in use, on Windows; there may be none
+	}
+}
+
 // background starts a process that does the work and outlives this one.
 func (s *switching) background() (pid int, err error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return 0, fmt.Errorf("go on in the background: %w: run this with --wait", err)
 	}
+	s.forget()
 	log, err := os.Create(filepath.Join(s.options.index, switchLog))
 	if err != nil {
 		return 0, fmt.Errorf("go on in the background: %w", err)

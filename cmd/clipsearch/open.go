@@ -12,6 +12,7 @@ import (
 	"github.com/clipsearch/clipsearch/clip"
 	"github.com/clipsearch/clipsearch/embed"
 	"github.com/clipsearch/clipsearch/index"
+	"github.com/clipsearch/clipsearch/ingest"
 	"github.com/clipsearch/clipsearch/owner"
 )
 
@@ -33,6 +34,7 @@ func (a *app) openIndex(ctx context.Context, o openOptions) (*collection, error)
 	if err := a.notHalfImported(); err != nil {
 		return nil, err
 	}
+	removeSpools(a.options.index)
 	encs := a.newEncoders(embed.Options{Once: o.once})
 	io, err := a.indexOptions(encs, o)
 	if err != nil {
@@ -133,7 +135,7 @@ func (e *encoders) optionsWith(m clip.Model, o openOptions) (index.Options, erro
 
 func (e *encoders) options(o openOptions) index.Options {
 	return index.Options{
-		Create: o.create, Language: o.language, SaveModel: e.save, Saves: e.has, CheckModel: checkModel,
+		Create: o.create, Language: o.language, SaveModel: e.save, Saves: e.has, CheckModel: checkModel, Thumb: ingest.Thumb,
 		Keeps: func(m clipsearch.SpaceModel) bool { return clip.Named(m.Model, m.Dim).Space() != m.Space },
 	}
 }

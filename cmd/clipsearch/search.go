@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -92,6 +93,9 @@ func runSearch(ctx context.Context, a *app, o searchOptions, words []string) err
 		return err
 	}
 	answer, err := lib.search(ctx, q, file, o.image)
+	if errors.Is(err, clipsearch.ErrNotFound) {
+		err = lib.unknown(ctx, q, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -104,6 +108,25 @@ func runSearch(ctx context.Context, a *app, o searchOptions, words []string) err
 		return exitError(exitNoMatch)
 	}
 	return nil
+}
+
+// unknown says of which picture that q names the index has nothing: err is about that.
+// It is the caller's mistake, unless the index has it and has lost its vector.
+func (c *collection) unknown(ctx context.Context, q query.Query, err error) error {
+	ids := append(slices.Clone(q.Similar), q.Unlike...)
+	has, herr := c.Has(ctx, ids)
+	if herr != nil {
+		return err
+	}
+	if what := c.damage(ctx); what != "" {
+		return fmt.Errorf("%w: %s", err, what)
+	}
+	for i, known := range has {
+		if !known {
+			return mistake("similar:%s: the index has no such picture: `clipsearch search QUERY --json` tells the ids of those it has, and `clipsearch similar FILE` needs none", ids[i])
+		}
+	}
+	return fmt.Errorf("%w: `clipsearch check` tells why", err)
 }
 
 // warmFor names the towers that a search will need.
@@ -151,6 +174,11 @@ func (a *app) readFile(name string) ([]byte, error) {
 }
 
 func (o searchOptions) print(ctx context.Context, a *app, lib *collection, ans query.Answer) error {
+	if o.format != "json" {
+		for _, n := range ans.Notes {
+			fmt.Fprintln(a.stderr, noteLine(n))
+		}
+	}
 	switch o.format {
 	case "json":
 		return a.printJSON(ans)
@@ -170,9 +198,6 @@ func (o searchOptions) print(ctx context.Context, a *app, lib *collection, ans q
 		}
 		return nil
 	}
-	for _, n := range ans.Notes {
-		fmt.Fprintf(a.stderr, "note, byte %d: %s\n", n.Offset, n.Text)
-	}
 	for i, r := range ans.Results {
 		if _, err := fmt.Fprintf(a.stdout, "%3d  %.4f  %s%s\n", o.offset+i+1, r.Score, shortPath(r.Path()), captionOf(r)); err != nil {
 			return err
@@ -184,6 +209,14 @@ func (o searchOptions) print(ctx context.Context, a *app, lib *collection, ans q
 		}
 	}
 	return nil
+}
+
+// noteLine is a note for a person: one on the query says where in it.
+func noteLine(n query.Note) string {
+	if n.Damage {
+		return "warning: " + n.Text
+	}
+	return fmt.Sprintf("note, byte %d: %s", n.Offset, n.Text)
 }
 
 func captionOf(r query.Result) string {

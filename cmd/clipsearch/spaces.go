@@ -92,7 +92,13 @@ func (c *collection) hold(ctx context.Context) {
 
 // engine answers queries over c.
 func (c *collection) engine() *query.Engine {
-	return &query.Engine{Encoder: texts{c}, Index: c.Handle, Exists: exists, Pin: c.pin}
+	return &query.Engine{Encoder: texts{c}, Index: c.Handle, Exists: exists, Pin: c.pin, Damage: c.damage}
+}
+
+// damage says what the index cannot read, as far as it knows.
+func (c *collection) damage(ctx context.Context) string {
+	what, _ := c.Damage(ctx) // a search that went well until now is not to fail for it
+	return what
 }
 
 // texts encodes through the owner where that has an encoder at work.

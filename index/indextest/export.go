@@ -151,7 +151,6 @@ func (s *suite) refusesImports() {
 	good := clipsearch.Record{Image: Picture(1).Image, Thumb: []byte{1}, Vectors: []clipsearch.SpaceVectors{{Space: Space, Vectors: []clipsearch.Vector{Vector(1)}}}}
 	for what, spoil := range map[string]func(*clipsearch.Record){
 		"no id":                 func(r *clipsearch.Record) { r.ID = clipsearch.ID{} },
-		"no thumbnail":          func(r *clipsearch.Record) { r.Thumb = nil },
 		"a huge thumbnail":      func(r *clipsearch.Record) { r.Thumb = make([]byte, 1<<20+1) },
 		"an unknown space":      func(r *clipsearch.Record) { r.Vectors[0].Space = clipsearch.Space{9} },
 		"a space twice":         func(r *clipsearch.Record) { r.Vectors = append(r.Vectors, r.Vectors[0]) },

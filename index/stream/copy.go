@@ -40,6 +40,32 @@ func (w *Writer) AddAll(ctx context.Context, src Source, tell func(images int)) 
 	}
 }
 
+// Salvager is an index that has come to harm.
+type Salvager interface {
+	Salvage(ctx context.Context, after clipsearch.ID, limit int) (clipsearch.Salvaged, error)
+}
+
+// AddSalvaged adds what can be read of every picture of src, and returns what cannot.
+// tell is told how many there were, now and then; it may be nil.
+func (w *Writer) AddSalvaged(ctx context.Context, src Salvager, tell func(images int)) (lost []clipsearch.Loss, err error) {
+	var page clipsearch.Salvaged
+	for n := 0; !page.Done; {
+		if page, err = src.Salvage(ctx, page.After, shardPictures); err != nil {
+			return lost, err
+		}
+		for _, r := range page.Records {
+			if err := w.Add(r); err != nil {
+				return lost, err
+			}
+		}
+		lost, n = append(lost, page.Lost...), n+len(page.Records)
+		if tell != nil {
+			tell(n)
+		}
+	}
+	return lost, nil
+}
+
 // GiveAll gives every picture that is left to sink, none of a shard before the whole
 // shard has proven right, and returns nil only if the stream is whole. What sink has
 // taken before an error it keeps; the counts tell.

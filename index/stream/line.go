@@ -21,6 +21,7 @@ type line struct {
 	Camera   text                     `json:"camera,omitempty"`
 	Captions []text                   `json:"captions,omitempty"`
 	Tags     []text                   `json:"tags,omitempty"`
+	NoThumb  bool                     `json:"no_thumbnail,omitempty"` // it was lost
 	Vectors  map[clipsearch.Space]row `json:"vectors"`
 }
 
@@ -44,7 +45,7 @@ func newLine(r clipsearch.Record) line {
 	l := line{
 		ID: r.ID, Files: []fileLine{}, Format: text(r.Format), Width: r.Width, Height: r.Height, Bytes: r.Bytes,
 		TakenAt: newMoment(r.TakenAt), Camera: text(r.Camera), Captions: textsOf(r.Captions), Tags: textsOf(r.Tags),
-		Vectors: map[clipsearch.Space]row{},
+		NoThumb: len(r.Thumb) == 0, Vectors: map[clipsearch.Space]row{},
 	}
 	for _, f := range r.Files {
 		l.Files = append(l.Files, fileLine{text(f.Path), f.Size, newMoment(f.ModTime.UTC())})

@@ -95,7 +95,7 @@ func (s *shardReader) open(kind string) (arrays, error) {
 func (s *shardReader) record(l line) (clipsearch.Record, error) {
 	r := l.record()
 	var ok bool
-	if r.Thumb, ok = s.part("thumbs/" + s.name + "/" + l.ID.String() + ".jpg"); !ok {
+	if r.Thumb, ok = s.part("thumbs/" + s.name + "/" + l.ID.String() + ".jpg"); ok == l.NoThumb {
 		return r, invalid("picture %s is there twice, or has no thumbnail", l.ID)
 	}
 	known := 0

@@ -341,3 +341,26 @@ func TestPortion(t *testing.T) {
 		}
 	}
 }
+
+// TestNoThumb writes a picture whose thumbnail was lost, and one that has all.
+func TestNoThumb(t *testing.T) {
+	var b bytes.Buffer
+	w, err := NewWriter(&b, testManifest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []clipsearch.Record{testRecord(1), testRecord(2)}
+	want[0].Thumb, want[0].Vectors = nil, nil
+	for _, r := range want {
+		if err := w.Add(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got, _, end, err := readAll(&b)
+	if err != nil || end.Images != 2 || len(got) != 2 || len(got[0].Thumb) != 0 || !bytes.Equal(got[1].Thumb, want[1].Thumb) {
+		t.Errorf("read %d records, %+v, %v", len(got), end, err)
+	}
+}

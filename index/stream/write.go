@@ -119,8 +119,10 @@ func (w *Writer) flush() error {
 		return err
 	}
 	for _, r := range records {
-		if err := w.entry("thumbs/"+name+"/"+r.ID.String()+".jpg", r.Thumb); err != nil {
-			return err
+		if len(r.Thumb) > 0 {
+			if err := w.entry("thumbs/"+name+"/"+r.ID.String()+".jpg", r.Thumb); err != nil {
+				return err
+			}
 		}
 		w.end.Images++
 		w.end.Files += len(r.Files)
