@@ -45,7 +45,7 @@ func runIndex(ctx context.Context, args []string) error {
 	if err := w.filters(ctx, x); err != nil {
 		return err
 	}
-	return w.beside(ctx, x, *readers, *rate)
+	return w.besideIndex(ctx, x, *readers, *rate)
 }
 
 // cut is a filter and the pictures that it admits.

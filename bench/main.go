@@ -4,6 +4,7 @@
 //
 //	gate     recall of the exact scan, of the graph, and of the peer github.com/coder/hnsw
 //	deletes  recall after deletes, and after all have come back
+//	beside   searches beside a writer
 //	index    a whole index: filters, searches beside writes, memory, opening it cold
 //	peer     coder/hnsw over files, as peers.py asks for it
 //
@@ -23,6 +24,7 @@ import (
 var verbs = map[string]func(ctx context.Context, args []string) error{
 	"gate":    runGate,
 	"deletes": runDeletes,
+	"beside":  runBeside,
 	"index":   runIndex,
 	"opened":  runOpened, // a process of its own, which index starts
 	"peer":    runPeer,
@@ -30,7 +32,7 @@ var verbs = map[string]func(ctx context.Context, args []string) error{
 
 func main() {
 	if len(os.Args) < 2 || verbs[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: bench gate | deletes | index | peer, -h after each for its flags")
+		fmt.Fprintln(os.Stderr, "usage: bench gate | deletes | beside | index | peer, -h after each for its flags")
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -56,5 +58,11 @@ func bar(what string, got float64, sign string, need float64) {
 	fmt.Printf("  %-58s %10.4g   %s %-6g %s\n", what, got, sign, need, verdict)
 }
 
-// note prints a figure that there is no bar for.
-func note(what string, got float64) { fmt.Printf("  %-58s %10.4g\n", what, got) }
+// note prints figures that there is no bar for.
+func note(what string, got ...float64) {
+	fmt.Printf("  %-58s", what)
+	for _, x := range got {
+		fmt.Printf(" %10.4g", x)
+	}
+	fmt.Println()
+}

@@ -137,7 +137,13 @@ func (x *Index) loadSaved(ctx context.Context, meta Meta, p *pictures, number fu
 			return err
 		}
 		a, err := ann.Load(ctx, o, m.Saved, func(name ann.Name) uint32 { return uint32(number(clipsearch.ID(name))) },
-			func(part ann.Part) ([]byte, error) { return t.get(partKey(meta.Space, part)) })
+			func(part ann.Part) (b []byte, err error) {
+				err = x.view(ctx, func(t tx) error { // its own: a transaction is one goroutine's
+					b, err = t.get(partKey(meta.Space, part))
+					return err
+				})
+				return b, err
+			})
 		if err != nil {
 			return err
 		}
@@ -171,14 +177,18 @@ func (n *near) replay(ctx context.Context, t tx, meta Meta, number func(clipsear
 	for _, id := range sorted {
 		d := number(id)
 		n.Remove(d)
-		err := t.scan(vectorsKey(vectorPrefix, meta.Space, id), true, func(_, value []byte, err error) error {
-			if err != nil || decodeVector(v, value) != nil || unitLength(v) != nil {
-				return ctx.Err() // Check names it
-			}
-			return n.Add(d, v)
-		})
+		rec, err := t.record(id) // it may be gone by now
 		if err != nil {
-			return err
+			continue
+		}
+		for i := range rec.of(meta.Space).Vectors { // quicker than to iterate, which looks into all tables
+			b, err := t.get(vectorKey(vectorPrefix, meta.Space, id, i))
+			if err != nil || decodeVector(v, b) != nil || unitLength(v) != nil {
+				continue // Check names it
+			}
+			if err := errors.Join(n.Add(d, v), ctx.Err()); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

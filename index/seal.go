@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // A seal is written when a part of the index is closed in good order, and removed
@@ -85,13 +87,21 @@ func checkTables(dir string) error {
 	if err != nil {
 		return fmt.Errorf("store %s is damaged: %v: %s", dir, err, anew)
 	}
+	var eg errgroup.Group
+	eg.SetLimit(atOnce)
 	for _, path := range tables {
-		if err := checkTable(path); err != nil {
-			return fmt.Errorf("store %s is damaged: table %s: %v: %s", dir, filepath.Base(path), err, anew)
-		}
+		eg.Go(func() error {
+			if err := checkTable(path); err != nil {
+				return fmt.Errorf("store %s is damaged: table %s: %v: %s", dir, filepath.Base(path), err, anew)
+			}
+			return nil
+		})
 	}
-	return nil
+	return eg.Wait()
 }
+
+// atOnce is how many tables are read at once, for a disk to have enough to do.
+const atOnce = 16
 
 // mendValueLogs zeroes the number of the encryption key in every value log: there is
 // no encryption, and a flipped bit there would keep the whole store from opening.
@@ -123,8 +133,13 @@ func zeroStart(path string, n int) error {
 	return err
 }
 
+// tableEnd is about which part of a table Badger reads when it opens it: its index,
+// and the block before that.
+const tableEnd = 8
+
 // checkTable checks what the end of a table says of its parts, which Badger
-// believes: index, length of the index, checksum, length of the checksum.
+// believes: index, length of the index, checksum, length of the checksum. It has the
+// system read that end, for Badger waits for one table after the other.
 func checkTable(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -136,6 +151,7 @@ func checkTable(path string) error {
 		return err
 	}
 	at := info.Size()
+	ahead(f, at-at/tableEnd, at/tableEnd)
 	for _, part := range []struct{ least, most int64 }{
 		{1, 64},          // the checksum
 		{8, info.Size()}, // the index

@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Load puts together what [Index.Save] wrote: get returns a part, doc gives a doc
-// its number for this time. Links that are damaged cost the graph, which is then
-// built anew; rows that are cost all.
+// Load puts together what [Index.Save] wrote: get returns a part and may be called by
+// two at once, doc gives a doc its number for this time. Links that are damaged cost
+// the graph, which is then built anew; rows that are cost all.
 func Load(ctx context.Context, o Options, saved []byte, doc func(Name) uint32, get func(Part) ([]byte, error)) (*Index, error) {
 	m, err := parseManifest(saved, o)
 	if err != nil {
@@ -30,17 +30,26 @@ func Load(ctx context.Context, o Options, saved []byte, doc func(Name) uint32, g
 	}
 	r := newRows(q, place)
 	r.epoch = m.Epoch
-	if err := r.load(ctx, m, doc, get); err != nil {
+	st := &state{rows: r}
+	var twins []uint32
+	var both errgroup.Group // a disk reads two things at once, and one is unpacked while the other comes
+	if m.Graph != nil && m.Graph.M == x.options.M && m.Graph.Ef == x.options.EfConstruction {
+		both.Go(func() (err error) {
+			if st.graph, twins, err = loadGraph(ctx, m.Graph, get); err != nil {
+				st.graph = nil
+			}
+			return ctx.Err()
+		})
+	}
+	both.Go(func() error { return r.load(ctx, m, doc, get) })
+	if err := both.Wait(); err != nil {
 		return nil, err
 	}
-	st := &state{rows: r}
-	if m.Graph != nil && m.Graph.M == x.options.M && m.Graph.Ef == x.options.EfConstruction {
-		if g, err := loadGraph(ctx, m.Graph, r, get); err == nil {
-			st.graph = g
-			st.probe = &probe{found: m.Graph.Found, lean: m.Graph.Lean, deviation: m.Graph.Spread, far: m.Graph.Far}
-		} else if ctx.Err() != nil {
-			return nil, ctx.Err()
+	if st.graph != nil {
+		for n, twin := range twins {
+			r.info(uint32(n)).twin.Store(twin)
 		}
+		st.probe = &probe{found: m.Graph.Found, lean: m.Graph.Lean, deviation: m.Graph.Spread, far: m.Graph.Far}
 	}
 	x.state.Store(st)
 	return x, nil
@@ -54,7 +63,7 @@ func (x *Index) oldPlace(m *manifest) (place, error) {
 	return openFile(filepath.Join(x.options.Dir, m.File))
 }
 
-// load fills r with the rows of m. Parts are read in turn and unpacked two at a time.
+// load fills r with the rows of m.
 func (r *rows) load(ctx context.Context, m *manifest, doc func(Name) uint32, get func(Part) ([]byte, error)) error {
 	for c := 0; c < m.Rows; c += chunkRows {
 		if err := r.grow(c); err != nil {
@@ -108,13 +117,14 @@ func (r *rows) unpack(n uint32, part []byte, m *manifest, doc func(Name) uint32)
 // noDoc is whose a dead row is that was dead when it was loaded.
 const noDoc = math.MaxUint32
 
-// loadGraph leaves r as it is unless all of the graph is there.
-func loadGraph(ctx context.Context, m *graphManifest, r *rows, get func(Part) ([]byte, error)) (*graph, error) {
-	g := newGraph(m.M, m.Ef, m.Seed)
+// loadGraph returns the graph, and of each row that it is of the next with the same
+// vector, one more.
+func loadGraph(ctx context.Context, m *graphManifest, get func(Part) ([]byte, error)) (g *graph, twins []uint32, err error) {
+	g = newGraph(m.M, m.Ef, m.Seed)
 	if err := g.reserve(int(m.Linked)); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	twins := make([]uint32, m.Linked)
+	twins = make([]uint32, m.Linked)
 	eg, going := errgroup.WithContext(ctx)
 	eg.SetLimit(2)
 	for i := 0; i*partRows < int(m.Linked) && going.Err() == nil; i++ {
@@ -127,21 +137,15 @@ func loadGraph(ctx context.Context, m *graphManifest, r *rows, get func(Part) ([
 		})
 	}
 	if err := errors.Join(eg.Wait(), ctx.Err()); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	g.savedTo = int(m.Linked)
 	g.linked.Store(m.Linked)
 	g.entry.Store(m.Entry)
 	if row, level, ok := g.top(); ok != (m.Linked > 0) || ok && g.height(row) < level {
-		return nil, errors.New("the graph begins where nothing is")
+		return nil, nil, errors.New("the graph begins where nothing is")
 	}
-	if err := chained(twins); err != nil {
-		return nil, err
-	}
-	for n, twin := range twins {
-		r.info(uint32(n)).twin.Store(twin)
-	}
-	return g, nil
+	return g, twins, chained(twins)
 }
 
 // chained reports whether lists of twins end: no row is in two of them, or twice in
