@@ -35,7 +35,7 @@ says that what can be read will do: it tells what is lost, and ends with 3.
 docs/export.md describes the format for other programs.`,
 		Example: `  clipsearch export pictures.tar
   clipsearch export - | ssh nas 'cat > pictures.tar'
-  clipsearch export saved.tar --allow-damage && clipsearch import saved.tar --index ~/new`,
+  clipsearch export saved.tar --allow-damage; clipsearch import saved.tar --index ~/new`,
 		Args: exactArgs(1, "one FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			x := &exporter{app: a, name: args[0], damaged: damaged, start: time.Now()}

@@ -83,12 +83,17 @@ func (a *ask) plan(w *walker) way {
 
 // chooseEf sets ef_search.
 func (a *ask) chooseEf(w *walker) {
-	a.Ef = max(defaultEf, efPerK*a.K)
-	if a.st.probe.outside(w.query.lean) {
-		a.Ef = max(outsideEf, efPerK*a.K)
-	} else {
-		a.plain = true
+	ef := defaultEf
+	if a.plain = !a.st.probe.outside(w.query.lean); !a.plain {
+		ef = outsideEf
 	}
+	a.Ef = max(growing(ef, a.st.rows.live()), efPerK*a.K)
+}
+
+// growing returns what ef is to be in an index of n vectors, where more lie in a
+// walk's way: half as much again for four times as many, from 200,000 on.
+func growing(ef, n int) int {
+	return int(float64(ef) * max(1, 1+math.Log2(float64(n)/200_000)/4))
 }
 
 // strange reports whether the query of an answer was taken for a usual one and lies

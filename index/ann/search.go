@@ -80,7 +80,7 @@ func (a *ask) answer(w *walker) []Neighbor {
 			return found
 		}
 		if a.twins && len(found) == a.K { // so it is far from all that the graph was made of
-			a.odd, a.Ef = true, max(a.Ef, outsideEf)
+			a.odd, a.Ef = true, max(a.Ef, growing(outsideEf, a.st.rows.live()))
 			continue
 		}
 		if a.Ef *= 4; a.twins && scansPerStep*a.Ef < a.st.rows.live() {

@@ -278,3 +278,11 @@ func TestWarmWhileAdding(t *testing.T) {
 	close(stop)
 	worker.Wait()
 }
+
+func TestGrowing(t *testing.T) {
+	for _, c := range []struct{ ef, n, want int }{{256, 0, 256}, {256, 200_000, 256}, {256, 800_000, 384}, {128, 3_200_000, 256}} {
+		if got := growing(c.ef, c.n); got != c.want {
+			t.Errorf("growing(%d, %d) = %d, want %d", c.ef, c.n, got, c.want)
+		}
+	}
+}
