@@ -197,7 +197,7 @@ func TestClipped(t *testing.T) {
 		for doc := range uint32(600) {
 			q := m[doc][0]
 			want := m.search(q, 3, nil)
-			for _, s := range []Search{{K: 3, Exact: true}, {K: 3, Graph: true}} {
+			for _, s := range []Search{{K: 3, Exact: true}, {K: 3, Ef: 600, Graph: true}} {
 				got := x.Search(q, s)
 				if wrong := m.wrong(q, got, 3, nil); wrong != "" || found(got, want) < 3 {
 					t.Fatalf("%+v for doc %d: %v, want %v %s", s, doc, got, want, wrong)
