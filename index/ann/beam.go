@@ -3,6 +3,7 @@ package ann
 import (
 	"cmp"
 	"math"
+	"math/bits"
 	"slices"
 	"sync"
 
@@ -80,6 +81,16 @@ func (w *walker) visit(r uint32) bool {
 	return true
 }
 
+// visitOnce is visit, as 1 or 0, without a branch for whether it was visited.
+func (w *walker) visitOnce(r uint32) int {
+	if int(r>>6) >= len(w.visited) {
+		return 0
+	}
+	word := w.visited[r>>6]
+	w.visited[r>>6] = word | 1<<(r&63)
+	return int(^word >> (r & 63) & 1)
+}
+
 // score scores w.ids against q into w.scores.
 func (w *walker) score(r *rows, q []int8) {
 	if cap(w.scores) < len(w.ids) {
@@ -100,14 +111,12 @@ func (w *walker) keep(s spot, ef int) int {
 	} else {
 		w.beam = append(w.beam, 0)
 	}
-	lo, hi := 0, n
-	for lo < hi {
-		m := int(uint(lo+hi) >> 1)
-		if w.beam[m] > s {
-			lo = m + 1
-		} else {
-			hi = m
-		}
+	lo := 0
+	for rest := n; rest > 0; { // without branches, which no processor could guess
+		half := (rest + 1) / 2
+		_, better := bits.Sub64(uint64(s), uint64(w.beam[lo+half-1]), 0)
+		lo += half & -int(better)
+		rest -= half
 	}
 	copy(w.beam[lo+1:n+1], w.beam[lo:n])
 	w.beam[lo] = s

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -149,19 +150,21 @@ func (g *graph) top() (row uint32, level int, ok bool) {
 
 func (g *graph) setTop(row uint32, level int) { g.entry.Store(uint64(level)<<32 + uint64(row) + 1) }
 
-// neighbours appends the links of r on a level that w has not visited to w.ids.
+// neighbours sets w.ids to the links of r on a level that w has not visited.
 func (g *graph) neighbours(w *walker, r uint32, level int) {
-	w.ids = w.ids[:0]
 	list := g.list(r, level)
+	ids := slices.Grow(w.ids[:0], len(list))[:len(list)]
+	n := 0
 	for i := range list {
 		next := atomic.LoadUint32(&list[i])
 		if next == 0 {
-			return
+			break
 		}
-		if next = leads(next); w.visit(next) {
-			w.ids = append(w.ids, next)
-		}
+		next = leads(next)
+		ids[n] = next // taken back where it was visited: a processor cannot guess that
+		n += w.visitOnce(next)
 	}
+	w.ids = ids[:n]
 }
 
 // fetch asks for the links of row r, which will be read soon.
@@ -223,7 +226,9 @@ func (g *graph) walk(w *walker, r *rows, q []int8, level, ef int) {
 		}
 		w.score(r, q)
 		for i, id := range w.ids {
-			next = min(next, w.keep(newSpot(w.scores[i], id), ef))
+			if s := newSpot(w.scores[i], id); len(w.beam) < ef || s > w.beam[ef-1] {
+				next = min(next, w.keep(s, ef))
+			}
 		}
 	}
 }

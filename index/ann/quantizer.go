@@ -132,19 +132,23 @@ type folded struct {
 
 // fold folds a vector.
 func (q *quantizer) fold(v []float32, f *folded) {
-	var most, sq float32
-	for i, x := range v[:q.dim] {
-		x *= q.coarse[i]
-		most, sq = max(most, x, -x), sq+x*x
+	v, coarse, out := v[:q.dim], q.coarse[:q.dim], f.q[:q.dim]
+	var most uint32 // of positive numbers the larger has the larger bits
+	var sq float32
+	for i, x := range v {
+		x *= coarse[i]
+		most, sq = max(most, math.Float32bits(x)&^(1<<31)), sq+x*x
 	}
-	f.noise, f.scale = sq/12, max(most/simd.Limit, 1e-20)
-	const whole = 3 << 22 // a float32 so large has no digits behind the point: to add it rounds
+	f.noise, f.scale = sq/12, max(math.Float32frombits(most)/simd.Limit, 1e-20)
+	// A float32 as large as whole has no digits behind the point: to add it rounds, and
+	// leaves the number in the lowest bits.
+	const whole = 3 << 22
 	var sum int32
 	unit := 1 / f.scale
-	for i, x := range v[:q.dim] {
-		n := int32(float32(x*q.coarse[i]*unit+whole) - whole)
-		f.q[i] = int8(n)
-		sum += n
+	for i, x := range v {
+		n := int8(math.Float32bits(x*coarse[i]*unit + whole))
+		out[i] = n
+		sum += int32(n)
 	}
 	clear(f.q[q.dim:])
 	f.lean = q.lean(v)
