@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"slices"
 	"testing"
+
+	"github.com/clipsearch/clipsearch/index/ann"
 )
 
 // TestGate is the recall gate, small: whoever has a bar reaches it; the peer's
@@ -22,9 +25,9 @@ func TestGate(t *testing.T) {
 	}
 }
 
-// TestCoderDeletes shows why the peer is not in the product path: after deletes its
-// searches panic, or bring back what was deleted.
-func TestCoderDeletes(t *testing.T) {
+// TestDeletes deletes half: the index neither brings that back nor answers with fewer.
+// What the peer does is in the log, since that is why it is not in the product path.
+func TestDeletes(t *testing.T) {
 	w, err := newWorld(2000, 50, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -33,11 +36,20 @@ func TestCoderDeletes(t *testing.T) {
 	if err := c.Build(context.Background(), w.vectors.Rows(), w.vectors.Row); err != nil {
 		t.Fatal(err)
 	}
+	x, err := fresh(context.Background(), w.vectors, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for i := range 1000 {
 		c.graph.Delete(i * 2)
+		x.Remove(uint32(i * 2))
 	}
 	deleted := 0
 	for q := range w.queries.Rows() {
+		found := x.Search(w.queries.Row(q), ann.Search{K: 10, Graph: true})
+		if len(found) != 10 || slices.ContainsFunc(found, func(n ann.Neighbor) bool { return n.Doc%2 == 0 }) {
+			t.Errorf("after half was deleted a search finds %v", found)
+		}
 		for _, row := range c.Find(nil, w.queries.Row(q), 10, 200) {
 			if row%2 == 0 {
 				deleted++
