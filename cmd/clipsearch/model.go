@@ -1,60 +1,20 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/clipsearch/clipsearch/clip"
-	"github.com/clipsearch/clipsearch/embed/builtin"
 )
 
 func newModelCommand(a *app) *cobra.Command {
-	cmd := &cobra.Command{Use: "model", Short: "List, describe and import models, and have the index answer with another one", Args: noArgs,
+	cmd := &cobra.Command{Use: "model", Short: "List, get, describe and import models, and have the index answer with another one", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
-	cmd.AddCommand(newModelListCommand(a), newModelInfoCommand(a), newModelImportCommand(a), newModelSwitchCommand(a))
+	cmd.AddCommand(newModelListCommand(a), newModelPullCommand(a), newModelInfoCommand(a), newModelImportCommand(a), newModelSwitchCommand(a))
 	return cmd
-}
-
-func newModelListCommand(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use: "list", Short: "List the models that --model knows by name", Args: noArgs,
-		RunE: func(*cobra.Command, []string) error {
-			type row struct {
-				Name string `json:"name"`
-				Path string `json:"path"`
-			}
-			rows := []row{}
-			if m, err := builtin.Model(); err == nil {
-				rows = append(rows, row{m.Name, "builtin"})
-			}
-			entries, err := os.ReadDir(modelsDir())
-			if err != nil && !errors.Is(err, os.ErrNotExist) {
-				return err
-			}
-			for _, e := range entries {
-				if e.IsDir() {
-					rows = append(rows, row{e.Name(), filepath.Join(modelsDir(), e.Name())})
-				}
-			}
-			for _, m := range a.keptModels() {
-				if !slices.ContainsFunc(rows, func(r row) bool { return r.Name == m.Name }) {
-					rows = append(rows, row{m.Name, m.Path("")})
-				}
-			}
-			if a.options.json {
-				return a.printJSON(map[string]any{"models": rows})
-			}
-			for _, r := range rows {
-				fmt.Fprintf(a.stdout, "%s\t%s\n", r.Name, r.Path)
-			}
-			return nil
-		},
-	}
 }
 
 // modelInfo is what `model info --json` prints.
