@@ -162,7 +162,7 @@ func (h *Hub) install(r Repo, commit string, files []File) error {
 			return diskError(h.Cache, r.Name, err)
 		}
 		defer os.RemoveAll(fresh)
-		if err := linkAll(base, fresh, files); err != nil {
+		if err := h.linkAll(base, fresh, files); err != nil {
 			return diskError(h.Cache, r.Name, err)
 		}
 		if err := os.Chmod(fresh, 0o755); err != nil {
@@ -172,20 +172,20 @@ func (h *Hub) install(r Repo, commit string, files []File) error {
 			return h.point(base, r, commit)
 		} // another pull was quicker
 	}
-	if err := linkAll(base, final, files); err != nil {
+	if err := h.linkAll(base, final, files); err != nil {
 		return diskError(h.Cache, r.Name, err)
 	}
 	return h.point(base, r, commit)
 }
 
 // linkAll has a snapshot's folder hold the files.
-func linkAll(base, dir string, files []File) error {
+func (h *Hub) linkAll(base, dir string, files []File) error {
 	for _, f := range files {
 		name := filepath.Join(dir, filepath.FromSlash(f.Name))
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 			return err
 		}
-		if err := linkFile(filepath.Join(base, "blobs", f.etag()), name); err != nil {
+		if err := h.linkFile(filepath.Join(base, "blobs", f.etag()), name); err != nil {
 			return err
 		}
 	}
@@ -194,7 +194,7 @@ func linkAll(base, dir string, files []File) error {
 
 // linkFile has name be the blob: by a relative link, as Python makes it; else by a
 // second name for the same bytes, else by a copy.
-func linkFile(blob, name string) error {
+func (h *Hub) linkFile(blob, name string) error {
 	to, err := filepath.Rel(filepath.Dir(name), blob)
 	if err != nil {
 		return err
@@ -204,7 +204,11 @@ func linkFile(blob, name string) error {
 	}
 	fresh := name + ".tmp-link"
 	os.Remove(fresh)
-	if err := symlink(to, fresh); err != nil {
+	link := h.link
+	if link == nil {
+		link = os.Symlink
+	}
+	if err := link(to, fresh); err != nil {
 		if err := os.Link(blob, fresh); err != nil {
 			if err := copyFile(blob, fresh); err != nil {
 				os.Remove(fresh)
@@ -218,8 +222,6 @@ func linkFile(blob, name string) error {
 	}
 	return nil
 }
-
-var symlink = os.Symlink // tests take it away
 
 func copyFile(from, to string) error {
 	in, err := os.Open(from)

@@ -34,6 +34,7 @@ type Hub struct {
 
 	create func(name string) (partFile, error) // for tests; createPart if nil
 	free   func(dir string) (int64, error)     // for tests; freeBytes if nil
+	link   func(to, name string) error         // for tests; os.Symlink if nil
 }
 
 const (

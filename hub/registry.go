@@ -95,9 +95,8 @@ type Recommended struct {
 }
 
 // Recommend lists the known models that fit a memory (in bytes; 0: any) and know a
-// language (ISO 639-1; "": any), the best published recall first. Two figures are
-// compared only where they are of the same measure: COCO's for English, Crossmodal-3600
-// in the language otherwise; models without that figure come last.
+// language (ISO 639-1; "": any), the best published recall first: COCO's for English,
+// Crossmodal-3600's in the language otherwise. Models without a figure come last.
 func Recommend(memory int64, language string) []Recommended {
 	var list []Recommended
 	for _, k := range Registry() {
@@ -107,12 +106,15 @@ func Recommend(memory int64, language string) []Recommended {
 		list = append(list, Recommended{k, k.why(language)})
 	}
 	slices.SortStableFunc(list, func(a, b Recommended) int {
-		return cmp.Or(cmp.Compare(b.rank(language), a.rank(language)), cmp.Compare(a.Memory, b.Memory))
+		other := cmp.Compare(b.Recalls.XM3600[cmp.Or(language, "en")], a.Recalls.XM3600[cmp.Or(language, "en")])
+		return cmp.Or(cmp.Compare(b.rank(language), a.rank(language)), other, cmp.Compare(a.Memory, b.Memory))
 	})
 	return list
 }
 
-// rank is the figure that models are compared by; 0 if it was not published.
+// rank is the figure that models are compared by; 0 if none was published. In English
+// a model without COCO's takes that of the best one that it is no worse than on
+// Crossmodal-3600.
 func (k Known) rank(language string) float64 {
 	if language != "" && language != "en" {
 		return k.Recalls.XM3600[language]
@@ -120,16 +122,22 @@ func (k Known) rank(language string) float64 {
 	if len(k.Recalls.COCOImages) > 0 {
 		return k.Recalls.COCOImages[0]
 	}
-	return 0
+	var best float64
+	for _, o := range Registry() {
+		if en := o.Recalls.XM3600["en"]; en > 0 && en <= k.Recalls.XM3600["en"] && len(o.Recalls.COCOImages) > 0 {
+			best = max(best, o.Recalls.COCOImages[0])
+		}
+	}
+	return best
 }
 
 func (k Known) why(language string) string {
 	var parts []string
-	switch rank := k.rank(language); {
-	case rank > 0 && language != "" && language != "en":
-		parts = append(parts, fmt.Sprintf("mean recall %.1f %% on Crossmodal-3600 in %s", rank, language))
-	case rank > 0:
-		parts = append(parts, fmt.Sprintf("text to image R@1 %.1f %% on COCO", rank))
+	switch language = cmp.Or(language, "en"); {
+	case language == "en" && len(k.Recalls.COCOImages) > 0:
+		parts = append(parts, fmt.Sprintf("text to image R@1 %.1f %% on COCO", k.Recalls.COCOImages[0]))
+	case k.Recalls.XM3600[language] > 0:
+		parts = append(parts, fmt.Sprintf("mean recall %.1f %% on Crossmodal-3600 in %s", k.Recalls.XM3600[language], language))
 	default:
 		parts = append(parts, "no comparable figure published")
 	}
