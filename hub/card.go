@@ -87,6 +87,13 @@ func (s Snapshot) Prove(sha256 map[string]string) error {
 	return nil
 }
 
+// Lacks says what a wish lacks in the snapshot, or nothing. Python may have loaded some
+// of its files only.
+func (s Snapshot) Lacks(w Wish) error {
+	_, err := Choose(s.names(), w)
+	return err
+}
+
 // Describe tells of an installed model as Pull does, without asking anybody: its files
 // are hashed, and proven as far as the names of their blobs go.
 func (s Snapshot) Describe(w Wish) (Pulled, error) {

@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -71,12 +73,13 @@ func (a *app) printModel(i modelInfo) error {
 func newModelImportCommand(a *app) *cobra.Command {
 	var out string
 	cmd := &cobra.Command{
-		Use:   "import DIR",
+		Use:   "import DIR|REPO",
 		Short: "Copy a two-tower ONNX model and write its manifest",
 		Long: `import reads a directory in one of the layouts of the wild (onnx/vision_model.onnx and
 text_model.onnx, or visual/model.onnx and textual/model.onnx), loads both towers, and copies
-what it needs with a manifest of its sizes, preprocessing, tokenizer and SHA-256.`,
-		Args: exactArgs(1, "one DIR"),
+what it needs with a manifest of its sizes, preprocessing, tokenizer and SHA-256. A REPO of
+the hub has been pulled before.`,
+		Args: exactArgs(1, "one DIR or REPO"),
 		RunE: func(_ *cobra.Command, args []string) error { return runModelImport(a, args[0], out) },
 	}
 	cmd.Flags().StringVar(&out, "out", "", "write to `DIR` (default: the user's models, under the directory's name)")
@@ -84,9 +87,12 @@ what it needs with a manifest of its sizes, preprocessing, tokenizer and SHA-256
 }
 
 func runModelImport(a *app, from, out string) error {
-	m, err := clip.ReadModel(from, a.options.precision)
+	m, err := a.readModel(from)
 	if err != nil {
 		return err
+	}
+	if name, _, _ := strings.Cut(m.Name, "@"); strings.Contains(name, "/") {
+		m.Name = path.Base(name)
 	}
 	if out == "" {
 		out = filepath.Join(modelsDir(), m.Name)

@@ -134,12 +134,15 @@ func (a *app) hubModel(name string) (m clip.Model, meant bool, err error) {
 	}
 	snap, err := h.Find(s.repo)
 	if errors.Is(err, clipsearch.ErrNotFound) {
-		return m, true, mistake("model %s is not installed: get it with `clipsearch model pull %s`", name, name)
+		return m, true, mistake("model %s is not installed, and it is no directory: get it with `clipsearch model pull %s`", name, name)
 	}
 	if err != nil {
 		return m, true, err
 	}
 	if m, err = clip.ReadModel(s.dir(snap.Dir), a.options.precision); err != nil {
+		if lacks := snap.Lacks(hub.Wish{Precision: a.options.precision, Files: s.known.Files()}); lacks != nil {
+			err = mistake("what is installed of %s is not all that is needed: get the rest with `clipsearch model pull %s`", name, name)
+		}
 		return m, true, err
 	}
 	m.Name = name
