@@ -20,7 +20,7 @@
 //	models--ORG--NAME/blobs/ETAG.incomplete  what has come of them
 //	models--ORG--NAME/snapshots/COMMIT/FILE  a link to them; a copy where links cannot be
 //	models--ORG--NAME/refs/REVISION          the commit that a branch or tag is at
-//	.locks/models--ORG--NAME/ETAG.lock       held by who loads them
+//	.locks/models--ORG--NAME/ETAG.lock       held by whoever loads them
 //
 // Nothing is read from the environment here: [Hub] carries what lies outside.
 package hub

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"io"
 	"io/fs"
 	"math/rand/v2"
 	"net/http"
@@ -199,7 +198,7 @@ func (f *fake) seen() seen {
 // breakOff answers with the first n bytes of a file, and ends the connection.
 func (f *fake) breakOff(w http.ResponseWriter, name string, n int) {
 	w.Header().Set("Content-Length", fmt.Sprint(len(f.files[name])))
-	io.WriteString(w, string(f.files[name][:n])) //nolint:errcheck // it is broken off anyway
+	w.Write(f.files[name][:n]) //nolint:errcheck // it is broken off anyway
 	panic(http.ErrAbortHandler)
 }
 

@@ -227,7 +227,7 @@ func (f fetch) lock(ctx context.Context) (unlock func(), err error) {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return nil, f.failed(err)
 	}
-	l := flock.New(name)
+	l := flock.New(name, flock.SetPermissions(0o664)) // as Python makes them, for a cache that users share
 	told := time.AfterFunc(5*time.Second, func() {
 		f.hub.notice("%s of %s: another process loads it, waiting for that", f.file.Name, f.repo)
 	})

@@ -89,83 +89,101 @@ func scriptHub(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv("HF_HOME", ts.MkAbs("hf"))
 }
 
+// stallingHub serves dir, but the first time the file model.safetensors is asked for it
+// sends half of it and then nothing.
+type stallingHub struct {
+	dir     string
+	half    []byte
+	size    int
+	stalled chan struct{}
+
+	mu     sync.Mutex
+	ranges []string
+}
+
+func (s *stallingHub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	first := false
+	if strings.HasSuffix(r.URL.Path, "/model.safetensors") {
+		s.mu.Lock()
+		s.ranges = append(s.ranges, r.Header.Get("Range"))
+		first = len(s.ranges) == 1
+		s.mu.Unlock()
+	}
+	if !first {
+		serveHub(s.dir)(w, r)
+		return
+	}
+	w.Header().Set("Content-Length", fmt.Sprint(s.size))
+	w.Write(s.half) //nolint:errcheck // the client is killed
+	w.(http.Flusher).Flush()
+	close(s.stalled)
+	<-r.Context().Done()
+}
+
+// pullProcess is a pull of org/clip in a process of its own.
+func pullProcess(ctx context.Context, t *testing.T, endpoint, home string) *exec.Cmd {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(ctx, exe, "model", "pull", "org/clip", "--json")
+	cmd.Env = append(os.Environ(), asProgram+"=1", "HF_ENDPOINT="+endpoint, "HF_HOME="+home, "HF_HUB_CACHE=", "HUGGINGFACE_HUB_CACHE=", "HF_HUB_OFFLINE=", "TRANSFORMERS_OFFLINE=")
+	return cmd
+}
+
 // TestPullKilled kills a pull in the middle of a file. The next one goes on from there,
 // and until it is done there is no model.
 func TestPullKilled(t *testing.T) {
 	dir := t.TempDir()
-	repo := filepath.Join(dir, "hub", "org", "clip")
+	repo, home := filepath.Join(dir, "hub", "org", "clip"), filepath.Join(dir, "hf")
 	weights := bytes.Repeat([]byte("weights "), 250_000)
+	if err := os.MkdirAll(repo, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	for name, data := range map[string][]byte{"model.safetensors": weights, "config.json": []byte("{}")} {
-		if err := os.MkdirAll(repo, 0o755); err != nil {
-			t.Fatal(err)
-		}
 		if err := os.WriteFile(filepath.Join(repo, name), data, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	const half = 1_000_000
-	var mu sync.Mutex
-	var ranges []string
-	stalled := make(chan struct{})
-	serve := serveHub(filepath.Join(dir, "hub"))
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !strings.HasSuffix(r.URL.Path, "/model.safetensors") {
-			serve(w, r)
-			return
-		}
-		mu.Lock()
-		ranges = append(ranges, r.Header.Get("Range"))
-		first := len(ranges) == 1
-		mu.Unlock()
-		if !first {
-			serve(w, r)
-			return
-		}
-		w.Header().Set("Content-Length", fmt.Sprint(len(weights)))
-		w.Write(weights[:half]) //nolint:errcheck // the client is killed
-		w.(http.Flusher).Flush()
-		close(stalled)
-		<-r.Context().Done()
-	}))
+	hub := &stallingHub{dir: filepath.Join(dir, "hub"), half: weights[:1_000_000], size: len(weights), stalled: make(chan struct{})}
+	s := httptest.NewServer(hub)
 	defer s.Close()
-	pull := func(ctx context.Context) *exec.Cmd {
-		exe, err := os.Executable()
-		if err != nil {
-			t.Fatal(err)
-		}
-		cmd := exec.CommandContext(ctx, exe, "model", "pull", "org/clip", "--json")
-		cmd.Env = append(os.Environ(), asProgram+"=1", "HF_ENDPOINT="+s.URL, "HF_HOME="+filepath.Join(dir, "hf"), "HF_HUB_CACHE=", "HUGGINGFACE_HUB_CACHE=", "HF_HUB_OFFLINE=", "TRANSFORMERS_OFFLINE=")
-		return cmd
-	}
 	ctx, kill := context.WithCancel(t.Context())
-	first := pull(ctx)
+	first := pullProcess(ctx, t, s.URL, home)
 	if err := first.Start(); err != nil {
 		t.Fatal(err)
 	}
-	<-stalled
-	incomplete := filepath.Join(dir, "hf", "hub", "models--org--clip", "blobs", fmt.Sprintf("%x.incomplete", sha256.Sum256(weights)))
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		if st, err := os.Stat(incomplete); err == nil && st.Size() == half {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s has not grown to %d bytes", incomplete, half)
-		}
-	}
+	<-hub.stalled
+	cache := filepath.Join(home, "hub", "models--org--clip")
+	waitForSize(t, filepath.Join(cache, "blobs", fmt.Sprintf("%x.incomplete", sha256.Sum256(weights))), int64(len(hub.half)))
 	kill()
 	first.Wait() //nolint:errcheck // it was killed
-	if _, err := os.Stat(filepath.Join(dir, "hf", "hub", "models--org--clip", "snapshots")); err == nil {
+	if _, err := os.Stat(filepath.Join(cache, "snapshots")); err == nil {
 		t.Error("there is a snapshot after the kill")
 	}
-	out, err := pull(t.Context()).CombinedOutput()
+	out, err := pullProcess(t.Context(), t, s.URL, home).CombinedOutput()
 	if err != nil {
 		t.Fatalf("the second pull: %v: %s", err, out)
 	}
-	if want := fmt.Sprintf("bytes=%d-", half); len(ranges) != 2 || ranges[1] != want {
-		t.Errorf("it asked for %q, want %q", ranges, want)
+	if len(hub.ranges) != 2 || hub.ranges[1] != "bytes=1000000-" {
+		t.Errorf("it asked for %q, want the rest", hub.ranges)
 	}
-	got, err := os.ReadFile(filepath.Join(dir, "hf", "hub", "models--org--clip", "snapshots", scriptCommit, "model.safetensors"))
+	got, err := os.ReadFile(filepath.Join(cache, "snapshots", scriptCommit, "model.safetensors"))
 	if err != nil || !bytes.Equal(got, weights) {
 		t.Errorf("the snapshot has %d bytes, %v", len(got), err)
+	}
+}
+
+// waitForSize waits until a file has grown to size.
+func waitForSize(t *testing.T, name string, size int64) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if st, err := os.Stat(name); err == nil && st.Size() == size {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s has not grown to %d bytes", name, size)
+		}
 	}
 }

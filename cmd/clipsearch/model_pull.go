@@ -77,7 +77,7 @@ func runModelPull(ctx context.Context, a *app, o pullOptions, name string) error
 		},
 	})
 	bar.done()
-	if errors.Is(err, context.Canceled) {
+	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("pull %s: interrupted: what has come is kept, pull again to go on", name)
 	}
 	if err != nil {
