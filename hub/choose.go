@@ -122,8 +122,8 @@ func graph(names []string, file string) []string {
 	files, dir := []string{file}, path.Dir(file)
 	for _, n := range names {
 		rest, ok := strings.CutPrefix(n, file)
-		tensor := path.Dir(n) == dir && (dir == "visual" || dir == "textual") && !strings.HasPrefix(path.Base(n), "model") &&
-			!slices.Contains([]string{".onnx", ".armnn", ".rknn", ".md", ".py"}, path.Ext(n)) && !isPickle(n)
+		tensor := path.Dir(n) == dir && (dir == "visual" || dir == "textual") && !strings.Contains(path.Base(n), ".onnx") &&
+			!slices.Contains([]string{".armnn", ".rknn", ".md", ".py"}, path.Ext(n)) && !isPickle(n)
 		if ok && (strings.HasPrefix(rest, "_data") || strings.HasPrefix(rest, ".data")) || tensor {
 			files = append(files, n)
 		}

@@ -23,7 +23,7 @@ var repositories = map[string]string{
 		textual/tokenizer.json textual/tokenizer_config.json textual/vocab.json textual/rknpu/rk3588/model.rknn visual/fp16/model.armnn visual/model.onnx
 		visual/model.armnn visual/preprocess_cfg.json visual/rknpu/rk3588/model.rknn`,
 	"immich, large": `config.json textual/model.onnx textual/onnx__MatMul_12 textual/tokenizer.json visual/model.onnx visual/preprocess_cfg.json
-		visual/visual.proj visual/onnx__MatMul_7 visual/model_fp16.onnx`,
+		visual/visual.proj visual/onnx__MatMul_7 visual/model_fp16.onnx visual/model_fp16.onnx_data visual/model.data`,
 	"rclip":        `README.md ViT-B-32-256-datacomp_s34b_b86k/textual.onnx ViT-B-32-256-datacomp_s34b_b86k/visual.onnx tokenizer/bpe_simple_vocab_16e6.txt.gz other/x.bin`,
 	"joint":        `config.json model.safetensors preprocessor_config.json pytorch_model.bin tokenizer.json onnx/model.onnx onnx/model.onnx_data onnx/model_fp16.onnx`,
 	"several":      `README.md tokenizer.json onnx/s0/vision_model.onnx onnx/s0/text_model.onnx onnx/s0/preprocessor_config.json onnx/s2/vision_model.onnx onnx/s2/text_model.onnx s2/preprocessor_config.json`,
@@ -49,7 +49,7 @@ func TestChoose(t *testing.T) {
 		{"transformers.js", Wish{Files: []string{"onnx/*_fp16.onnx"}}, "chosen", "README.md config.json merges.txt onnx/text_model_fp16.onnx onnx/vision_model_fp16.onnx preprocessor_config.json special_tokens_map.json tokenizer.json tokenizer_config.json vocab.json"},
 		{"external", Wish{}, "transformers.js", "config.json onnx/text_model.onnx onnx/text_model.onnx_data onnx/vision_model.onnx onnx/vision_model.onnx_data onnx/vision_model.onnx_data_1 preprocessor_config.json tokenizer.json"},
 		{"immich", Wish{Precision: "fp32"}, "visual-textual", "README.md config.json textual/merges.txt textual/model.onnx textual/special_tokens_map.json textual/tokenizer.json textual/tokenizer_config.json textual/vocab.json visual/model.onnx visual/preprocess_cfg.json"},
-		{"immich, large", Wish{}, "visual-textual", "config.json textual/model.onnx textual/onnx__MatMul_12 textual/tokenizer.json visual/model.onnx visual/onnx__MatMul_7 visual/preprocess_cfg.json visual/visual.proj"},
+		{"immich, large", Wish{}, "visual-textual", "config.json textual/model.onnx textual/onnx__MatMul_12 textual/tokenizer.json visual/model.data visual/model.onnx visual/onnx__MatMul_7 visual/preprocess_cfg.json visual/visual.proj"},
 		{"rclip", Wish{}, "rclip", "README.md ViT-B-32-256-datacomp_s34b_b86k/textual.onnx ViT-B-32-256-datacomp_s34b_b86k/visual.onnx tokenizer/bpe_simple_vocab_16e6.txt.gz"},
 		{"joint", Wish{}, "joint", "config.json onnx/model.onnx onnx/model.onnx_data preprocessor_config.json tokenizer.json"},
 		{"several", Wish{Files: []string{"onnx/s2/vision_model.onnx", "onnx/s2/text_model.onnx"}}, "chosen", "README.md onnx/s2/text_model.onnx onnx/s2/vision_model.onnx s2/preprocessor_config.json tokenizer.json"},

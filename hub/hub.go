@@ -98,11 +98,11 @@ func (h *Hub) again(ctx context.Context, try func(context.Context) (progress boo
 		case t.after > most:
 			return fmt.Errorf("%w: it asks to come back in %s", t.error, t.after.Round(time.Second))
 		case failed >= maxTries:
-			return fmt.Errorf("%w, %d times: try again later, what has come is kept", t.error, failed)
+			return fmt.Errorf("%w, %d times: try again later, a pull goes on where it ended", t.error, failed)
 		case wait > most:
 			wait = most
 		}
-		if wait >= 5*time.Second {
+		if wait >= 2*time.Second {
 			h.notice("%v: going on in %s", t.error, wait.Round(time.Second))
 		}
 		select {

@@ -281,3 +281,17 @@ func TestUntold(t *testing.T) {
 		t.Errorf("Pull = %v, want that nothing proves the files", err)
 	}
 }
+
+// TestUnwritable pulls into a place where nothing can be made.
+func TestUnwritable(t *testing.T) {
+	f := newFake(t)
+	h := f.client()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.Cache = filepath.Join(file, "hub")
+	if _, err := pull(t, h); err == nil || !strings.Contains(err.Error(), file) {
+		t.Errorf("Pull = %v, want that %s is in the way", err, file)
+	}
+}

@@ -87,7 +87,7 @@ func (a *app) modelRows() ([]modelRow, error) {
 		return nil, err
 	}
 	for _, s := range h.Installed() {
-		rows = append(rows, modelRow{s.Repo.String(), s.Dir})
+		rows = append(rows, hubRows(s)...)
 	}
 	for _, m := range a.keptModels() {
 		if !slices.ContainsFunc(rows, func(r modelRow) bool { return r.Name == m.Name }) {
@@ -95,6 +95,23 @@ func (a *app) modelRows() ([]modelRow, error) {
 		}
 	}
 	return rows, nil
+}
+
+// hubRows are the models of a snapshot, by the registry's short names where it means
+// this very commit.
+func hubRows(s hub.Snapshot) (rows []modelRow) {
+	for _, k := range hub.KnownAs(s.Repo.Name) {
+		dir := source{known: k}.dir(s.Dir)
+		if k.Revision == s.Commit || k.Revision == "" && s.Repo.Revision == "" {
+			if exists(dir) {
+				rows = append(rows, modelRow{k.Name, dir})
+			}
+		}
+	}
+	if len(rows) == 0 {
+		rows = append(rows, modelRow{s.Repo.String(), s.Dir})
+	}
+	return rows
 }
 
 func (a *app) recommend(o listOptions) error {
