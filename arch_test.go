@@ -13,8 +13,8 @@ const module = "github.com/clipsearch/clipsearch"
 // besides the root. Only the commands are missing: they may import anything.
 var allowed = map[string][]string{
 	module:            {},
-	"clip":            {},
-	"embed":           {"clip", "internal/ort"},
+	"clip":            {"internal/graph"},
+	"embed":           {"clip", "internal/graph", "internal/ort"},
 	"embed/builtin":   {"clip"},
 	"embed/embedtest": {},
 	"eval":            {},
@@ -23,8 +23,9 @@ var allowed = map[string][]string{
 	"index/indextest": {},
 	"index/stream":    {"internal/npy"},
 	"ingest":          {"picture"},
+	"internal/graph":  {},
 	"internal/npy":    {},
-	"internal/ort":    {},
+	"internal/ort":    {"internal/graph"},
 	"internal/simd":   {},
 	"owner":           {},
 	"picture":         {},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/clipsearch/clipsearch"
 	"github.com/clipsearch/clipsearch/clip"
+	"github.com/clipsearch/clipsearch/internal/graph"
 	"github.com/clipsearch/clipsearch/internal/ort"
 )
 
@@ -45,7 +46,7 @@ func (e *Encoder) openImage() (*imageTower, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(g.Inputs, func(p ort.Port) bool { return len(p.Shape) == 4 })
+	i := slices.IndexFunc(g.Inputs, func(p graph.Port) bool { return len(p.Shape) == 4 })
 	if i < 0 || len(g.Inputs) != 1 {
 		return nil, fmt.Errorf("%s of model %s: its inputs are %v, not one picture: %w", e.model.Image, e.model.Name, g.Inputs, clipsearch.ErrInvalid)
 	}
@@ -154,10 +155,10 @@ func (e *Encoder) openText() (*textTower, error) {
 }
 
 // ports learns the inputs of g and returns their names, ids first.
-func (t *textTower) ports(g ort.Graph) ([]string, error) {
-	var ids *ort.Port
+func (t *textTower) ports(g graph.Graph) ([]string, error) {
+	var ids *graph.Port
 	for _, name := range idInputs {
-		if i := slices.IndexFunc(g.Inputs, func(p ort.Port) bool { return p.Name == name }); i >= 0 {
+		if i := slices.IndexFunc(g.Inputs, func(p graph.Port) bool { return p.Name == name }); i >= 0 {
 			ids = &g.Inputs[i]
 			break
 		}
@@ -233,9 +234,9 @@ func (t *textTower) tensor(n, length int, values []int64) ort.Tensor {
 }
 
 // output picks the embedding among the outputs of g.
-func output(g ort.Graph, names []string) (string, error) {
+func output(g graph.Graph, names []string) (string, error) {
 	for _, name := range names {
-		if slices.ContainsFunc(g.Outputs, func(p ort.Port) bool { return p.Name == name }) {
+		if slices.ContainsFunc(g.Outputs, func(p graph.Port) bool { return p.Name == name }) {
 			return name, nil
 		}
 	}
@@ -267,15 +268,15 @@ func rows(out []ort.Tensor, err error) ([][]float32, error) {
 	return cut, nil
 }
 
-func (e *Encoder) inspect(name string) (ort.Graph, error) {
-	var g ort.Graph
+func (e *Encoder) inspect(name string) (graph.Graph, error) {
+	var g graph.Graph
 	var err error
 	if p := e.model.Path(name); p != "" {
-		g, err = ort.InspectFile(p)
+		g, err = graph.InspectFile(p)
 	} else {
 		var data []byte
 		if data, err = fs.ReadFile(e.model.FS(), name); err == nil {
-			g, err = ort.Inspect(data)
+			g, err = graph.Inspect(data)
 		}
 	}
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	onnx "github.com/yalue/onnxruntime_go"
+
+	"github.com/clipsearch/clipsearch/internal/graph"
 )
 
 // Options of a session.
@@ -36,7 +38,7 @@ var errClosed = errors.New("the session is closed")
 // Open loads a graph from memory, which it does not keep. in and out name the
 // inputs that Run is given and the outputs that it returns, in their order.
 func Open(model []byte, in, out []string, o Options) (*Session, error) {
-	g, err := Inspect(model)
+	g, err := graph.Inspect(model)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +49,7 @@ func Open(model []byte, in, out []string, o Options) (*Session, error) {
 
 // OpenFile loads a graph from a file, and its external data from beside it.
 func OpenFile(path string, in, out []string, o Options) (*Session, error) {
-	g, err := InspectFile(path)
+	g, err := graph.InspectFile(path)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +58,7 @@ func OpenFile(path string, in, out []string, o Options) (*Session, error) {
 	})
 }
 
-func open(g Graph, in, out []string, o Options, load func(*onnx.SessionOptions) (*onnx.DynamicAdvancedSession, error)) (*Session, error) {
+func open(g graph.Graph, in, out []string, o Options, load func(*onnx.SessionOptions) (*onnx.DynamicAdvancedSession, error)) (*Session, error) {
 	if Version() == "" {
 		return nil, fmt.Errorf("%w: Init was not called", ErrLibrary)
 	}
@@ -77,12 +79,12 @@ func open(g Graph, in, out []string, o Options, load func(*onnx.SessionOptions) 
 
 // runnable says why Run could not be given, or give, the named ports. Types that
 // the graph does not tell are left to the run.
-func runnable(kind string, ports []Port, names []string) error {
+func runnable(kind string, ports []graph.Port, names []string) error {
 	if len(names) == 0 {
 		return fmt.Errorf("no %s is named: the graph has %v", kind, ports)
 	}
 	for _, name := range names {
-		i := slices.IndexFunc(ports, func(p Port) bool { return p.Name == name })
+		i := slices.IndexFunc(ports, func(p graph.Port) bool { return p.Name == name })
 		if i < 0 {
 			return fmt.Errorf("the graph has no %s %s: it has %v", kind, name, ports)
 		}
