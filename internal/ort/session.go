@@ -21,6 +21,14 @@ type Options struct {
 	// Once is for a session that is run once or twice: weights are not rearranged
 	// for the kernels, which makes it quicker to load and slower to run.
 	Once bool
+	// Varying is for a session whose inputs change their shapes from run to run: no
+	// plan of memory is made for each, which would be kept.
+	Varying bool
+	// Provider names what the session runs on; the processor if empty. What it has no
+	// kernels for runs on the processor all the same.
+	Provider string
+	// Folder is where a graph in memory finds the weights that it keeps in files.
+	Folder string
 }
 
 // Session is a loaded graph. Its methods may be called from several goroutines.
@@ -97,8 +105,7 @@ func runnable(kind string, ports []graph.Port, names []string) error {
 	return nil
 }
 
-// sessionOptions leaves ONNX Runtime's arena and memory patterns on and its
-// optimizations at their full: see BenchmarkOpen and BenchmarkImages. The level
+// sessionOptions leaves ONNX Runtime's arena on and its optimizations at their full: see BenchmarkOpen and BenchmarkImages. The level
 // below full is six times slower with int8 convolutions.
 func sessionOptions(o Options) (*onnx.SessionOptions, error) {
 	so, err := onnx.NewSessionOptions()
@@ -119,6 +126,13 @@ func sessionOptions(o Options) (*onnx.SessionOptions, error) {
 	if o.Once {
 		err = errors.Join(err, so.AddSessionConfigEntry("session.disable_prepacking", "1"))
 	}
+	if o.Varying {
+		err = errors.Join(err, so.SetMemPattern(false))
+	}
+	if o.Folder != "" {
+		err = errors.Join(err, so.AddSessionConfigEntry("session.model_external_initializers_file_folder_path", o.Folder))
+	}
+	err = errors.Join(err, addProvider(so, o.Provider))
 	if err != nil {
 		so.Destroy()
 		return nil, err
