@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -27,6 +28,11 @@ func CutFile(path string, outputs ...string) ([]byte, error) {
 		return nil, err
 	}
 	return cut(f, st.Size(), outputs)
+}
+
+// Cut is CutFile for a model that is in memory.
+func Cut(model []byte, outputs ...string) ([]byte, error) {
+	return cut(bytes.NewReader(model), int64(len(model)), outputs)
 }
 
 func cut(r io.ReaderAt, size int64, outputs []string) ([]byte, error) {
