@@ -31,7 +31,7 @@ type Preprocess struct {
 func (p Preprocess) Fit(img image.Image) *image.RGBA {
 	src := opaque(img)
 	w, h := src.Rect.Dx(), src.Rect.Dy()
-	if w == p.Size && h == p.Size {
+	if w == p.Size && h == p.Size || p.Size < 1 { // a model of texts alone has no size
 		return src
 	}
 	dst := image.NewRGBA(image.Rect(0, 0, p.Size, p.Size))

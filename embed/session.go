@@ -1,6 +1,7 @@
 package embed
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
@@ -107,22 +108,29 @@ func (e *Encoder) session(s source, in []string, out string, o ort.Options) (*or
 		}
 		return ort.Open(s.data, in, []string{out}, o)
 	}
-	if o.Provider == Auto {
-		o.Provider = ort.CUDA
-		if session, err := load(); err == nil {
-			return session, nil
-		}
+	if o.Provider == auto {
 		o.Provider = ort.CPU
+		// It takes seconds to start, and has no kernels for most of what is int8.
+		if !o.Once && e.model.Precision != "int8" {
+			o.Provider = ort.CUDA
+			if session, err := load(); err == nil {
+				return session, nil
+			}
+			o.Provider = ort.CPU
+		}
 	}
 	session, err := load()
+	if errors.Is(err, ort.ErrProvider) {
+		err = fmt.Errorf("%w: see `clipsearch runtime info`: %w", err, clipsearch.ErrInvalid)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("load %s of model %s: %w", s.name, e.model.Name, err)
 	}
 	return session, nil
 }
 
-// Auto is the provider that is the best of those that start.
-const Auto = "auto"
+// auto is the provider that is the best of those that start.
+const auto = "auto"
 
 // rows cuts the first output of a run, [N,D], into its rows.
 func rows(out []ort.Tensor, err error) ([][]float32, error) {

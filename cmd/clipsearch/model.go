@@ -112,10 +112,11 @@ func newModelImportCommand(a *app) *cobra.Command {
 	var out string
 	cmd := &cobra.Command{
 		Use:   "import DIR",
-		Short: "Copy a two-tower ONNX model and write its manifest",
+		Short: "Copy an ONNX model and write its manifest",
 		Long: `import reads a directory in one of the layouts of the wild (onnx/vision_model.onnx and
-text_model.onnx, or visual/model.onnx and textual/model.onnx), loads both towers, and copies
-what it needs with a manifest of its sizes, preprocessing, tokenizer and SHA-256.`,
+text_model.onnx, visual/model.onnx and textual/model.onnx, NAME/visual.onnx and textual.onnx,
+or one model.onnx with either tower or both), loads its towers, and copies what it needs with
+a manifest of its sizes, preprocessing, tokenizer and SHA-256.`,
 		Args: exactArgs(1, "one DIR"),
 		RunE: func(_ *cobra.Command, args []string) error { return runModelImport(a, args[0], out) },
 	}
@@ -138,12 +139,10 @@ func runModelImport(a *app, from, out string) error {
 	if m.Dim, err = enc.Dim(); err != nil {
 		return err
 	}
-	towers := []string{"image"}
 	if m.Text != "" {
-		towers = append(towers, "text")
-	}
-	if err := enc.Warm(towers...); err != nil {
-		return err
+		if m.CutTexts, err = enc.CutsTexts(); err != nil {
+			return err
+		}
 	}
 	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
 		return mistake("%v", err)

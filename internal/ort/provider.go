@@ -42,7 +42,12 @@ func addCUDA(so *onnx.SessionOptions) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(so.AppendExecutionProviderCUDA(o), o.Destroy())
+	// Products rounded to ten bits would be quicker, and other vectors.
+	err = o.Update(map[string]string{"use_tf32": "0"})
+	if err == nil {
+		err = so.AppendExecutionProviderCUDA(o)
+	}
+	return errors.Join(err, o.Destroy())
 }
 
 // addDirectML also turns off the plan of memory, which it does not bear.
@@ -61,7 +66,7 @@ func addProvider(so *onnx.SessionOptions, name string) error {
 		return fmt.Errorf("%s: %w: it is not known here", name, ErrProvider)
 	}
 	if err := providers[i].add(so); err != nil {
-		return fmt.Errorf("%s: %w: ONNX Runtime says: %.200s", name, ErrProvider, oneLine(err.Error()))
+		return fmt.Errorf("%s: %w: ONNX Runtime says: %.200s", name, ErrProvider, strings.TrimSuffix(oneLine(err.Error()), "."))
 	}
 	return nil
 }
