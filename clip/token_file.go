@@ -23,6 +23,12 @@ type tokenizerFile struct {
 	vocab    *vocabulary
 	merges   [][2]string
 	scores   []float64 // of Unigram
+
+	// Of a SentencePiece model, in the place of what a tokenizer.json says:
+	normal        normalizer
+	before, after []int64
+	marks         map[string]int64 // no text becomes one of them
+	unknown       int32            // of BPE, if it is one of the marks
 }
 
 // maxSequences is how many sequences of normalisers may lie in each other.
@@ -141,11 +147,17 @@ func (f *tokenizerFile) tokenizer() (*Tokenizer, error) {
 	if t.normalize, err = newNormalizer(f.normalizer, maxSequences); err != nil {
 		return nil, err
 	}
+	if f.normal != nil {
+		t.normalize = f.normal
+	}
 	if t.split, err = newSplitter(f.splitter, maxSequences); err != nil {
 		return nil, err
 	}
 	if t.before, t.after, err = readTemplate(f.template, maxSequences); err != nil {
 		return nil, err
+	}
+	if f.marks != nil {
+		t.before, t.after = f.before, f.after
 	}
 	if t.model, err = f.model(); err != nil {
 		return nil, err
@@ -162,7 +174,9 @@ func (f *tokenizerFile) tokenizer() (*Tokenizer, error) {
 			raw = append(raw, a)
 			continue
 		}
-		a.Content = t.normalize(a.Content)
+		if f.normal == nil {
+			a.Content = t.normalize(a.Content)
+		}
 		normal = append(normal, a)
 	}
 	t.raw, t.normal = newAddedTokens(raw), newAddedTokens(normal)
@@ -189,7 +203,11 @@ func (f *tokenizerFile) model() (model, error) {
 		if err := set(&o); err != nil {
 			return nil, err
 		}
-		return newBPE(f.vocab, f.merges, o)
+		m, err := newBPE(f.vocab, f.merges, o)
+		if err == nil && f.marks != nil {
+			m.unknown = f.unknown
+		}
+		return m, err
 	case f.kind == "WordPiece" && f.scores == nil:
 		var o wordPieceOptions
 		if err := set(&o); err != nil {
@@ -213,6 +231,9 @@ func (f *tokenizerFile) pad(c tokenizerConfig) int64 {
 		return *f.padding.ID
 	}
 	for _, name := range []string{c.pad, "<pad>", "[PAD]"} {
+		if id, ok := f.marks[name]; ok {
+			return id
+		}
 		for _, a := range f.added {
 			if a.Content == name && name != "" {
 				return int64(a.ID)
@@ -230,6 +251,8 @@ type tokenizerConfig struct {
 	pad   string
 	cased bool // letters keep their case; said for vocab.txt alone
 	limit int  // ids that a text may have; 0: not said, or not meant
+	// Said for SentencePiece's own models alone: a begin token, and no end token.
+	begins, endless bool
 }
 
 // readTokenizerConfig returns the zero value where there is no such file.
@@ -246,11 +269,14 @@ func readTokenizerConfig(fsys fs.FS) (tokenizerConfig, error) {
 		Pad   json.RawMessage `json:"pad_token"` // its text, or an added token
 		Lower *bool           `json:"do_lower_case"`
 		Limit float64         `json:"model_max_length"` // 1e30 where nobody cared
+		Begin *bool           `json:"add_bos_token"`
+		End   *bool           `json:"add_eos_token"`
 	}
 	if err := json.Unmarshal(data, &file); err != nil {
 		return tokenizerConfig{}, fmt.Errorf("%s: %v: %w", name, err, clipsearch.ErrInvalid)
 	}
 	c := tokenizerConfig{cased: file.Lower != nil && !*file.Lower}
+	c.begins, c.endless = file.Begin != nil && *file.Begin, file.End != nil && !*file.End
 	if file.Limit >= 1 && file.Limit <= 1<<16 {
 		c.limit = int(file.Limit)
 	}
