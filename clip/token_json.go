@@ -176,6 +176,28 @@ func (r *jsonReader) id() int32 {
 	return int32(n)
 }
 
+// whole reads a number that is not negative and has no fraction.
+func (r *jsonReader) whole() int {
+	digits := r.number()
+	n, err := strconv.ParseUint(digits, 10, 63)
+	if err != nil || len(digits) > 1 && digits[0] == '0' {
+		r.fail("want a whole number, not %.30q", digits)
+	}
+	return int(n)
+}
+
+// wholes reads a list of such numbers, most at the most.
+func (r *jsonReader) wholes(most int) []int {
+	list := []int{}
+	r.array(func() {
+		if len(list) == most {
+			r.fail("more than %d numbers", most)
+		}
+		list = append(list, r.whole())
+	})
+	return list
+}
+
 // skip passes over one value.
 func (r *jsonReader) skip() {
 	switch c := r.next(); {
