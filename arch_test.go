@@ -13,7 +13,7 @@ const module = "github.com/clipsearch/clipsearch"
 // besides the root. Only the commands are missing: they may import anything.
 var allowed = map[string][]string{
 	module:            {},
-	"clip":            {},
+	"clip":            {"onnx"},
 	"embed":           {"clip", "internal/ort"},
 	"embed/builtin":   {"clip"},
 	"embed/embedtest": {},
@@ -26,6 +26,7 @@ var allowed = map[string][]string{
 	"internal/npy":    {},
 	"internal/ort":    {},
 	"internal/simd":   {},
+	"onnx":            {},
 	"owner":           {},
 	"picture":         {},
 	"query":           {},

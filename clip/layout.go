@@ -56,6 +56,9 @@ func readLayout(fsys fs.FS, precision string) (Model, error) {
 			}
 		}
 	}
+	if m, err := readWeights(fsys, precision); !missing(err) {
+		return m, err
+	}
 	var tried []string
 	for _, l := range layouts {
 		tried = append(tried, fmt.Sprintf(l.image, suffixes[wanted[0]][0]))
@@ -106,7 +109,8 @@ func (m *Model) setTokenizer(fsys fs.FS) error {
 	if err != nil {
 		return err
 	}
-	switch t.Kind() {
+	m.kind = t.Kind()
+	switch m.kind {
 	case "bpe":
 		// Filled up with 0 whatever the tokenizer says: towers without a causal
 		// mask are ruined by the end token as padding, the others do not mind.

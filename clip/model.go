@@ -42,19 +42,25 @@ type Model struct {
 	Image         string     `json:"image"` // the image tower's file
 	Text          string     `json:"text"`  // the text tower's file; empty: none
 	Tokenizer     Words      `json:"tokenizer"`
-	Files         []File     `json:"files"` // all that the model consists of
+	// Build names the rules by which the graphs are made of Weights, which Image and
+	// Text then name as well; empty: they are ONNX files.
+	Build   string `json:"build,omitempty"`
+	Weights string `json:"weights,omitempty"`
+	Files   []File `json:"files"` // all that the model consists of
 	// ExactInt8 names the int8 graphs whose products fit 16 bits in pairs, so that
 	// none saturates and the slower exact kernels are not needed.
 	ExactInt8 []string `json:"exact_int8,omitempty"`
 
-	fsys fs.FS
-	dir  string // on disk, or ""
+	fsys  fs.FS
+	dir   string   // on disk, or ""
+	extra []string // files that a layout has beside the usual ones
+	kind  string   // of its tokenizer, when a layout has opened it
 }
 
 // Words says how a text becomes the text tower's input.
 type Words struct {
 	Dir   string `json:"dir"`   // of tokenizer.json and its like; empty: the model has none
-	Clean string `json:"clean"` // "none", "open_clip" or "canonicalize"
+	Clean string `json:"clean"` // "none", "open_clip", "canonicalize" or "lower"
 	Pad   int64  `json:"pad"`   // the id that fills up
 	PadTo int    `json:"pad_to"`
 	// PadTo is the length of every text with its padding; 0: texts stay as
@@ -134,17 +140,23 @@ func (m Model) valid() error {
 	switch {
 	case m.Version < 1 || m.Version > manifestVersion:
 		return invalid("version %d is not between 1 and %d: a newer program wrote it", m.Version, manifestVersion)
+	case m.Image == "" && m.Text == "":
+		return invalid("no tower is named")
+	case m.Built() && m.Weights == "":
+		return invalid("no weights are named")
 	case m.Image == "":
-		return invalid("no image tower is named")
 	case m.Preprocess.Size < 1 || m.Preprocess.Size > 4096:
 		return invalid("pictures of %d pixels", m.Preprocess.Size)
 	case m.ContextLength < 0 || m.ContextLength > 1<<16 || m.Tokenizer.PadTo < 0 || m.Tokenizer.PadTo > 1<<16:
 		return invalid("texts of %d ids, padded to %d", m.ContextLength, m.Tokenizer.PadTo)
 	}
-	for _, f := range append([]File{{Name: m.Image}}, m.Files...) {
-		if !fs.ValidPath(f.Name) {
+	for _, f := range append([]File{{Name: m.Image}, {Name: m.Text}, {Name: m.Weights}}, m.Files...) {
+		if f.Name != "" && !fs.ValidPath(f.Name) {
 			return invalid("%q is no file below the model's directory", f.Name)
 		}
+	}
+	if m.Image == "" {
+		return nil
 	}
 	return m.Preprocess.known()
 }
@@ -183,7 +195,8 @@ func (m Model) Space() clipsearch.Space {
 		Preprocess Preprocess
 		Words      Words
 		Context    int
-	}{1, sums, m.Image, m.Text, m.Precision, m.Preprocess, m.Tokenizer, m.ContextLength})
+		Build      string `json:",omitempty"`
+	}{1, sums, m.Image, m.Text, m.Precision, m.Preprocess, m.Tokenizer, m.ContextLength, m.Build})
 	if err != nil {
 		panic(fmt.Sprintf("clip: space of %s: %v", m.Name, err)) // numbers and strings only
 	}

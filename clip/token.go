@@ -108,10 +108,12 @@ func openTokenizer(fsys fs.FS, data []byte, read func(fs.FS, []byte) (*tokenizer
 		if t.clean = cleanText; isClip {
 			t.useOpenClip(clip)
 		}
+	case "lower":
+		t.clean = lowerPython
 	case "canonicalize":
 		t.clean = canonicalize
 	default:
-		return nil, fmt.Errorf("cleaning %q is none of none, open_clip and canonicalize: %w", o.Clean, clipsearch.ErrInvalid)
+		return nil, fmt.Errorf("cleaning %q is none of none, open_clip, canonicalize and lower: %w", o.Clean, clipsearch.ErrInvalid)
 	}
 	return t, nil
 }

@@ -41,7 +41,7 @@ func (e *Encoder) openImage() (*imageTower, error) {
 	if !e.model.Runs() {
 		return nil, e.absent()
 	}
-	g, err := e.inspect(e.model.Image)
+	g, err := e.inspect(clip.ImageSide, e.model.Image)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func (e *Encoder) openImage() (*imageTower, error) {
 			return nil, fmt.Errorf("model %s prepares pictures of %d pixels, but %s takes %d: %w", e.model.Name, t.size, e.model.Image, side, clipsearch.ErrInvalid)
 		}
 	}
-	t.session, err = e.session(e.model.Image, []string{in.Name}, out)
+	t.session, err = e.session(clip.ImageSide, e.model.Image, []string{in.Name}, out)
 	return t, err
 }
 
@@ -130,7 +130,7 @@ func (e *Encoder) openText() (*textTower, error) {
 	if e.model.Text == "" {
 		return nil, fmt.Errorf("model %s has no text tower: %w", e.model.Name, clipsearch.ErrInvalid)
 	}
-	g, err := e.inspect(e.model.Text)
+	g, err := e.inspect(clip.TextSide, e.model.Text)
 	if err != nil {
 		return nil, err
 	}
@@ -149,7 +149,7 @@ func (e *Encoder) openText() (*textTower, error) {
 	if t.words, err = e.model.OpenTokenizer(); err != nil {
 		t.noWords = err
 	}
-	t.session, err = e.session(e.model.Text, names, out)
+	t.session, err = e.session(clip.TextSide, e.model.Text, names, out)
 	return t, err
 }
 
@@ -267,16 +267,15 @@ func rows(out []ort.Tensor, err error) ([][]float32, error) {
 	return cut, nil
 }
 
-func (e *Encoder) inspect(name string) (ort.Graph, error) {
+func (e *Encoder) inspect(side clip.Side, name string) (ort.Graph, error) {
 	var g ort.Graph
-	var err error
-	if p := e.model.Path(name); p != "" {
-		g, err = ort.InspectFile(p)
-	} else {
-		var data []byte
-		if data, err = fs.ReadFile(e.model.FS(), name); err == nil {
-			g, err = ort.Inspect(data)
-		}
+	path, data, err := e.graph(side, name)
+	switch {
+	case err != nil:
+	case data != nil:
+		g, err = ort.Inspect(data)
+	default:
+		g, err = ort.InspectFile(path)
 	}
 	if err != nil {
 		return g, fmt.Errorf("read %s of model %s: %w", name, e.model.Name, err)
@@ -284,7 +283,24 @@ func (e *Encoder) inspect(name string) (ort.Graph, error) {
 	return g, nil
 }
 
-func (e *Encoder) session(name string, in []string, out string) (*ort.Session, error) {
+// graph returns the ONNX file of a tower: where it lies, or its bytes.
+func (e *Encoder) graph(side clip.Side, name string) (path string, data []byte, err error) {
+	if e.model.Built() {
+		m, err := e.model.BuildGraph(side)
+		if err != nil {
+			return "", nil, err
+		}
+		data, err = m.Marshal()
+		return "", data, err
+	}
+	if path = e.model.Path(name); path != "" {
+		return path, nil, nil
+	}
+	data, err = fs.ReadFile(e.model.FS(), name)
+	return "", data, err
+}
+
+func (e *Encoder) session(side clip.Side, name string, in []string, out string) (*ort.Session, error) {
 	library, err := e.opts.Library()
 	if err != nil {
 		return nil, err
@@ -297,14 +313,16 @@ func (e *Encoder) session(name string, in []string, out string) (*ort.Session, e
 		Threads:   e.opts.Threads,
 		Once:      e.opts.Once,
 		ExactInt8: e.model.Precision == "int8" && !slices.Contains(e.model.ExactInt8, name),
+		Weights:   e.model.WeightsDir(),
 	}
-	if p := e.model.Path(name); p != "" {
-		s, err = ort.OpenFile(p, in, []string{out}, o)
-	} else {
-		var data []byte
-		if data, err = fs.ReadFile(e.model.FS(), name); err == nil {
-			s, err = ort.Open(data, in, []string{out}, o)
-		}
+	path, data, err := e.graph(side, name)
+	switch {
+	case err != nil:
+	case data != nil:
+		s, err = ort.Open(data, in, []string{out}, o)
+	default:
+		o.Weights = ""
+		s, err = ort.OpenFile(path, in, []string{out}, o)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("load %s of model %s: %w", name, e.model.Name, err)

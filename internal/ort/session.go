@@ -19,6 +19,8 @@ type Options struct {
 	// Once is for a session that is run once or twice: weights are not rearranged
 	// for the kernels, which makes it quicker to load and slower to run.
 	Once bool
+	// Weights is the directory of the tensors that a graph in memory has in files.
+	Weights string
 }
 
 // Session is a loaded graph. Its methods may be called from several goroutines.
@@ -113,6 +115,9 @@ func sessionOptions(o Options) (*onnx.SessionOptions, error) {
 	)
 	if o.ExactInt8 {
 		err = errors.Join(err, so.AddSessionConfigEntry("session.x64quantprecision", "1"))
+	}
+	if o.Weights != "" {
+		err = errors.Join(err, so.AddSessionConfigEntry("session.model_external_initializers_file_folder_path", o.Weights))
 	}
 	if o.Once {
 		err = errors.Join(err, so.AddSessionConfigEntry("session.disable_prepacking", "1"))
