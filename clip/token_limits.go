@@ -38,7 +38,7 @@ const (
 	// beyond that only where a megabyte of nothing comes first.
 	maxText = 1 << 20
 	// maxNormal is how many bytes any step goes on with.
-	maxNormal = 4 << 20
+	maxNormal = 2 << 20
 	// maxGrown is how long a text gets within a step, if any letter may be
 	// replaced by maxInsert bytes.
 	maxGrown = 16 << 20
