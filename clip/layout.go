@@ -282,7 +282,7 @@ func oneSize(raw json.RawMessage) (n int, both bool) {
 }
 
 func readJSON(fsys fs.FS, name string, v any) error {
-	data, err := fs.ReadFile(fsys, name)
+	data, err := readFile(fsys, name, maxConfigFile)
 	if err != nil {
 		return err
 	}

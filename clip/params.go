@@ -48,6 +48,9 @@ func (p *params) find(name string, dims ...int) Tensor {
 	if !ok {
 		p.g.Fail(fmt.Errorf("there is no tensor %s", name))
 	}
+	if elements(t.Shape) == 0 {
+		p.g.Fail(fmt.Errorf("tensor %s has the shape %v: nothing is in it", name, t.Shape))
+	}
 	fits := len(dims) == 0 || len(dims) == len(t.Shape)
 	for i, d := range dims {
 		fits = fits && (d == anyDim || d == t.Shape[i])

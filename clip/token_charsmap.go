@@ -43,7 +43,7 @@ func readCharsmap(encoded string) (*charsmap, error) {
 func (c *charsmap) normalize(s string) string {
 	var b strings.Builder
 	b.Grow(len(s))
-	for state := -1; s != ""; {
+	for state := -1; s != "" && b.Len() <= maxNormal; {
 		var group string
 		group, s, _, state = uniseg.FirstGraphemeClusterInString(s, state)
 		if len(group) < 6 {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -28,8 +29,10 @@ type tokenizerFile struct {
 	scores   []float64 // of Unigram
 }
 
-// maxSequences is how many sequences of normalisers may lie in each other.
-const maxSequences = 8
+// modelSettings are the keys of a model that are read, besides its tokens.
+var modelSettings = []string{
+	"unk_token", "unk_id", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", "byte_fallback", "ignore_merges", "max_input_chars_per_word",
+}
 
 func readTokenizerFile(_ fs.FS, data []byte) (*tokenizerFile, error) {
 	f := &tokenizerFile{settings: map[string]json.RawMessage{}}
@@ -37,13 +40,13 @@ func readTokenizerFile(_ fs.FS, data []byte) (*tokenizerFile, error) {
 	r.object(func(key string) {
 		switch key {
 		case "normalizer":
-			f.normalizer = r.raw()
+			f.normalizer = r.part()
 		case "pre_tokenizer":
-			f.splitter = r.raw()
+			f.splitter = r.part()
 		case "post_processor":
-			f.template = r.raw()
+			f.template = r.part()
 		case "added_tokens":
-			r.value(&f.added)
+			f.readAdded(r)
 		case "padding":
 			r.value(&f.padding)
 		case "model":
@@ -68,8 +71,10 @@ func (f *tokenizerFile) readModel(r *jsonReader) {
 			f.vocab = readVocabulary(r)
 		case key == "vocab":
 			f.readPieces(r)
+		case slices.Contains(modelSettings, key):
+			f.settings[key] = r.part()
 		default:
-			f.settings[key] = r.raw()
+			r.skip()
 		}
 	})
 	switch { // early files do not name the type
@@ -85,14 +90,41 @@ func (f *tokenizerFile) readModel(r *jsonReader) {
 
 // readVocabulary reads an object of tokens and their ids.
 func readVocabulary(r *jsonReader) *vocabulary {
-	vocab := newVocabulary(strings.Count(r.s[r.i:], `":`))
-	r.object(func(token string) { vocab.add(token, r.id()) })
+	vocab := newVocabulary(min(strings.Count(r.s[r.i:], `":`), maxTokens))
+	r.object(func(token string) { addToken(r, vocab, token, r.id()) })
 	return vocab
+}
+
+// addToken adds a token to a vocabulary that r is reading.
+func addToken(r *jsonReader, vocab *vocabulary, token string, id int32) {
+	switch {
+	case len(token) > maxToken:
+		r.fail("a token of %d bytes, more than %d", len(token), maxToken)
+	case vocab.len() == maxTokens:
+		r.fail("more than %d tokens", maxTokens)
+	default:
+		vocab.add(token, id)
+	}
+}
+
+// readAdded reads the list of added tokens.
+func (f *tokenizerFile) readAdded(r *jsonReader) {
+	f.added = nil
+	r.array(func() {
+		var a addedToken
+		switch r.value(&a); {
+		case len(f.added) == maxAdded:
+			r.fail("more than %d added tokens", maxAdded)
+		case len(a.Content) > maxAddedToken:
+			r.fail("an added token of %d bytes, more than %d", len(a.Content), maxAddedToken)
+		}
+		f.added = append(f.added, a)
+	})
 }
 
 // readPieces reads a list of ["piece", score]; their ids are their places.
 func (f *tokenizerFile) readPieces(r *jsonReader) {
-	f.vocab = newVocabulary(strings.Count(r.s[r.i:], "["))
+	f.vocab = newVocabulary(min(strings.Count(r.s[r.i:], "["), maxTokens))
 	r.array(func() {
 		var piece string
 		n := 0
@@ -108,14 +140,17 @@ func (f *tokenizerFile) readPieces(r *jsonReader) {
 			r.fail("a piece without a score")
 			return
 		}
-		f.vocab.add(piece, int32(len(f.scores)-1))
+		addToken(r, f.vocab, piece, int32(len(f.scores)-1))
 	})
 }
 
 // readMerges reads a list of pairs, written "a b" or ["a", "b"].
 func (f *tokenizerFile) readMerges(r *jsonReader) {
-	f.merges = make([][2]string, 0, (len(r.s)-r.i)/32)
+	f.merges = make([][2]string, 0, min((len(r.s)-r.i)/32, maxMerges))
 	r.array(func() {
+		if len(f.merges) == maxMerges {
+			r.fail("more than %d merges", maxMerges)
+		}
 		var p [3]string
 		n := 0
 		if r.next() == '"' {
@@ -141,14 +176,17 @@ func (f *tokenizerFile) readMerges(r *jsonReader) {
 func (f *tokenizerFile) tokenizer() (*Tokenizer, error) {
 	t := &Tokenizer{kind: strings.ToLower(f.kind), clean: func(s string) string { return s }}
 	var err error
-	if t.normalize, err = newNormalizer(f.normalizer, maxSequences); err != nil {
+	if t.normalize, err = newNormalizer(f.normalizer, newStages("normalizer")); err != nil {
 		return nil, err
 	}
-	if t.split, err = newSplitter(f.splitter, maxSequences); err != nil {
+	if t.split, err = newSplitter(f.splitter, newStages("pre_tokenizer")); err != nil {
 		return nil, err
 	}
-	if t.before, t.after, err = readTemplate(f.template, maxSequences); err != nil {
+	if t.before, t.after, err = readTemplate(f.template, newStages("post_processor")); err != nil {
 		return nil, err
+	}
+	if n := max(len(t.before), len(t.after)); n > maxMarks {
+		return nil, fmt.Errorf("post_processor: %d tokens before or behind a text, more than %d: %w", n, maxMarks, clipsearch.ErrInvalid)
 	}
 	if t.model, err = f.model(); err != nil {
 		return nil, err
@@ -165,7 +203,9 @@ func (f *tokenizerFile) tokenizer() (*Tokenizer, error) {
 			raw = append(raw, a)
 			continue
 		}
-		a.Content = t.normalize(a.Content)
+		if a.Content = t.normalize(a.Content); len(a.Content) > maxToken {
+			return nil, fmt.Errorf("added token %d has %d bytes when it is normalised: %w", a.ID, len(a.Content), clipsearch.ErrInvalid)
+		}
 		normal = append(normal, a)
 	}
 	t.raw, t.normal = newAddedTokens(raw), newAddedTokens(normal)
@@ -206,7 +246,7 @@ func (f *tokenizerFile) model() (model, error) {
 		}
 		return newUnigram(f.vocab, f.scores, o)
 	}
-	return nil, fmt.Errorf("model %q is not known here, or not with such a vocabulary: %w", f.kind, clipsearch.ErrInvalid)
+	return nil, fmt.Errorf("model %.100q is not known here, or not with such a vocabulary: %w", f.kind, clipsearch.ErrInvalid)
 }
 
 // pad returns what fills a row: as tokenizer_config.json says, or tokenizer.json,
@@ -237,7 +277,7 @@ type tokenizerConfig struct {
 // readTokenizerConfig returns the zero value where there is no such file.
 func readTokenizerConfig(fsys fs.FS) (tokenizerConfig, error) {
 	const name = "tokenizer_config.json"
-	data, err := fs.ReadFile(fsys, name)
+	data, err := readFile(fsys, name, maxConfigFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return tokenizerConfig{}, nil
 	}
@@ -293,9 +333,9 @@ func readClipVocabulary(fsys fs.FS, data []byte) (*tokenizerFile, error) {
 
 func readMergesText(fsys fs.FS) ([][2]string, error) {
 	const name = "merges.txt"
-	data, err := fs.ReadFile(fsys, name)
+	data, err := readFile(fsys, name, maxTokenizerFile)
 	if err != nil {
-		return nil, errors.Join(err, clipsearch.ErrInvalid)
+		return nil, fmt.Errorf("%w: %w", err, clipsearch.ErrInvalid)
 	}
 	if !utf8.Valid(data) {
 		return nil, fmt.Errorf("%s is not UTF-8: %w", name, clipsearch.ErrInvalid)
@@ -306,9 +346,12 @@ func readMergesText(fsys fs.FS) ([][2]string, error) {
 		if line == "" || strings.HasPrefix(line, "#version") {
 			continue
 		}
+		if len(merges) == maxMerges {
+			return nil, fmt.Errorf("%s: more than %d merges: %w", name, maxMerges, clipsearch.ErrInvalid)
+		}
 		left, right, ok := strings.Cut(line, " ")
 		if !ok || strings.Contains(right, " ") {
-			return nil, fmt.Errorf("%s: %q is no pair: %w", name, line, clipsearch.ErrInvalid)
+			return nil, fmt.Errorf("%s: %.100q is no pair: %w", name, line, clipsearch.ErrInvalid)
 		}
 		merges = append(merges, [2]string{left, right})
 	}
@@ -318,9 +361,13 @@ func readMergesText(fsys fs.FS) ([][2]string, error) {
 // readBertVocabulary reads vocab.txt, one token a line: BERT's, uncased unless
 // tokenizer_config.json says otherwise.
 func readBertVocabulary(fsys fs.FS, data []byte) (*tokenizerFile, error) {
-	f := &tokenizerFile{kind: "WordPiece", vocab: newVocabulary(bytes.Count(data, []byte("\n")))}
+	f := &tokenizerFile{kind: "WordPiece", vocab: newVocabulary(min(bytes.Count(data, []byte("\n")), maxTokens))}
 	lines := bufio.NewScanner(bytes.NewReader(data))
+	lines.Buffer(nil, maxToken+len("\r\n"))
 	for id := int32(0); lines.Scan(); id++ {
+		if id == maxTokens {
+			return nil, fmt.Errorf("more than %d tokens: %w", maxTokens, clipsearch.ErrInvalid)
+		}
 		f.vocab.add(lines.Text(), id)
 	}
 	if err := lines.Err(); err != nil || !utf8.Valid(data) {

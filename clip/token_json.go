@@ -226,9 +226,19 @@ func (r *jsonReader) raw() json.RawMessage {
 	return json.RawMessage(r.s[start:r.i])
 }
 
+// part is raw of a value that is to be read as a whole later.
+func (r *jsonReader) part() json.RawMessage {
+	raw := r.raw()
+	if len(raw) > maxPart {
+		r.fail("a value of %d bytes, more than %d", len(raw), maxPart)
+		return nil
+	}
+	return raw
+}
+
 // value reads one value into v, as package encoding/json does.
 func (r *jsonReader) value(v any) {
-	raw := r.raw()
+	raw := r.part()
 	if r.err != nil {
 		return
 	}

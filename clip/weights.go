@@ -55,7 +55,8 @@ func OpenWeights(fsys fs.FS, names ...string) (*Weights, error) {
 			add = w.addIndex
 		}
 		if err := add(fsys, name); err != nil {
-			return nil, errors.Join(fmt.Errorf("weights %q: %w", name, err), w.Close())
+			w.Close() // they were only read
+			return nil, fmt.Errorf("weights %q: %w", name, err)
 		}
 	}
 	return w, nil
@@ -167,6 +168,8 @@ func readWeightMap(fsys fs.FS, name string) (map[string]string, error) {
 		r.object(func(tensor string) {
 			shard := r.str()
 			switch {
+			case max(len(tensor), len(shard)) > maxName:
+				r.fail("a name of more than %d bytes", maxName)
 			case placed[tensor] != "":
 				r.fail("tensor %q is there twice", tensor)
 			case !fs.ValidPath(shard) || shard == ".":

@@ -17,6 +17,7 @@ const (
 	maxHeader  = 100_000_000
 	maxTensors = 100_000
 	maxRank    = 16
+	maxName    = 1 << 10 // bytes
 )
 
 // tensorSizes are the bytes of a number of each of the format's types, but for
@@ -41,6 +42,9 @@ func (f *weightsFile) readHeader() ([]Tensor, error) {
 	seen := map[string]bool{}
 	r.object(func(key string) {
 		switch {
+		case len(key) > maxName:
+			r.fail("a name of more than %d bytes", maxName)
+			return
 		case seen[key]:
 			r.fail("%q is there twice", key)
 			return
@@ -133,7 +137,7 @@ func (f *weightsFile) place(tensors []Tensor, header int64) error {
 		want, fits := product(size, t.Shape)
 		switch {
 		case !known:
-			return invalid(*t, "numbers of type %q are not known here", t.Type)
+			return invalid(*t, "numbers of type %.100q are not known here", t.Type)
 		case !fits:
 			return invalid(*t, "its shape %v is impossible", t.Shape)
 		case t.Bytes < 0:
