@@ -31,6 +31,7 @@ const (
 type builder struct {
 	image, text func(*params) *onnx.Value // its features, [batch,D]
 	ignored     []string                  // beginnings of the names of tensors that no feature depends on
+	beside      []string                  // more files of weights
 }
 
 // Built reports whether the model's graphs are built from its weights; otherwise
@@ -58,7 +59,7 @@ func (m Model) openBuild() (builder, *Weights, error) {
 	if err != nil {
 		return b, nil, err
 	}
-	w, err := OpenWeights(m.fsys, m.Weights)
+	w, err := OpenWeights(m.fsys, append([]string{m.Weights}, b.beside...)...)
 	return b, w, err
 }
 

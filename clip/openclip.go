@@ -51,7 +51,6 @@ type openText struct {
 	Norm            normConfig      `json:"norm_kwargs"`
 	HFModel         string          `json:"hf_model_name"`
 	HFTokenizer     string          `json:"hf_tokenizer_name"`
-	HFProj          *string         `json:"hf_proj_type"`
 	HFPooler        *string         `json:"hf_pooler_type"`
 	TokenizerKwargs tokenizerKwargs `json:"tokenizer_kwargs"`
 }
@@ -72,6 +71,7 @@ func readOpenConfig(fsys fs.FS) (openConfig, error) {
 	var file struct {
 		Model openConfig `json:"model_cfg"`
 	}
+	file.Model.Text.HFPooler = new("mean_pooler") // null is something else
 	err := readJSON(fsys, "open_clip_config.json", &file)
 	return file.Model, err
 }
@@ -99,8 +99,7 @@ func describeOpenCLIP(fsys fs.FS, m *Model) (bool, error) {
 	}
 	switch {
 	case c.Text.HFModel != "":
-		m.Tokenizer.PadTo = 0 // the tower makes its mask of the ids themselves
-		m.extra = []string{hfConfigFile(c.Text.HFModel)}
+		return true, m.describeHFText(fsys, c.Text)
 	case c.Text.NotCausal || c.Text.Pool == "last":
 		m.Tokenizer.PadTo = m.ContextLength
 	default:
@@ -135,6 +134,7 @@ func openCLIPBuilder(fsys fs.FS) (builder, error) {
 		return b, err
 	}
 	if c.Text.HFModel != "" {
+		b.ignored = append(b.ignored, "text.transformer.pooler.")
 		b.text, err = openHFText(fsys, c.Text)
 	} else {
 		b.text, err = openTextTower(c)

@@ -35,6 +35,16 @@ var origins = []origin{
 		weights:  []string{"model.safetensors", "model.safetensors.index.json"},
 		describe: describeTransformers, builder: transformersBuilder,
 	},
+	{
+		build: "multilingual-clip/1", config: "config.json",
+		weights:  []string{"model.safetensors", "model.safetensors.index.json"},
+		describe: describeMCLIP, builder: mclipBuilder,
+	},
+	{
+		build: "sentence-transformers/1", config: "modules.json",
+		weights:  []string{"model.safetensors", "model.safetensors.index.json", "0_Transformer/model.safetensors"},
+		describe: describeSentence, builder: sentenceBuilder,
+	},
 }
 
 // readWeights makes the manifest of a directory of weights. It returns
@@ -71,7 +81,7 @@ func (o origin) read(fsys fs.FS, weights, precision string) (Model, bool, error)
 	if !ok || err != nil {
 		return m, false, err
 	}
-	w, err := OpenWeights(fsys, weights)
+	_, w, err := m.openBuild()
 	if err != nil {
 		return m, false, err
 	}

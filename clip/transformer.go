@@ -6,13 +6,14 @@ import (
 	"github.com/clipsearch/clipsearch/onnx"
 )
 
-// stack is a pre-norm transformer encoder (Vaswani et al. 2017; Radford et al. 2021,
+// stack is a transformer encoder (Vaswani et al. 2017; Radford et al. 2021,
 // section 2.4): what a config says of it and what its tensors are called.
 type stack struct {
 	heads      int
 	activation string
 	epsilon    float64
 	causal     bool
+	post       bool // a block's norms come after its sums, as in BERT, and not before its layers
 	names      func(layer int) blockNames
 }
 
@@ -29,6 +30,7 @@ type blockNames struct {
 type sequence struct {
 	length onnx.Dim
 	like   *onnx.Value // [batch,length,…] when length is not known
+	bias   *onnx.Value // [batch,1,length,length], added to attention's scores; nil: none
 }
 
 // apart returns rows as [batch,length,D].
@@ -47,7 +49,7 @@ func rows(g *onnx.Graph, x *onnx.Value) *onnx.Value {
 }
 
 // pick chooses one row of each sequence: [batch,length,D] gives [batch,D]. seen is
-// added to the scores of that row's attention, where the stack is causal.
+// added to the scores of that row's attention, where it does not see all.
 type pick struct {
 	row  func(x *onnx.Value) *onnx.Value
 	seen *onnx.Value // [batch,1,1,length]
@@ -70,15 +72,15 @@ func (s stack) run(p *params, x *onnx.Value, seq sequence, last *pick) *onnx.Val
 }
 
 func (s stack) block(p *params, x *onnx.Value, seq sequence, n blockNames) *onnx.Value {
-	h := p.norm(x, n.norm1, s.epsilon)
+	h := s.before(p, x, n.norm1)
 	q, k, v := seq.apart(p.g, s.query(p, h, n)), seq.apart(p.g, s.key(p, h, n)), seq.apart(p.g, s.value(p, h, n))
-	a := p.g.Attention(q, k, v, nil, p.heads(s.heads, width(q)), s.causal)
+	a := p.g.Attention(q, k, v, seq.bias, p.heads(s.heads, width(q)), s.causal)
 	return s.rest(p, x, rows(p.g, a), n)
 }
 
 // lastBlock computes the query and all that follows for the chosen rows only.
 func (s stack) lastBlock(p *params, x *onnx.Value, seq sequence, one pick, n blockNames) *onnx.Value {
-	h := p.norm(x, n.norm1, s.epsilon)
+	h := s.before(p, x, n.norm1)
 	q := s.query(p, one.row(seq.apart(p.g, h)), n)
 	k, v := seq.apart(p.g, s.key(p, h, n)), seq.apart(p.g, s.value(p, h, n))
 	d := q.Shape()[1]
@@ -88,9 +90,24 @@ func (s stack) lastBlock(p *params, x *onnx.Value, seq sequence, one pick, n blo
 
 // rest is what follows attention a: its projection and the MLP, each added to x.
 func (s stack) rest(p *params, x, a *onnx.Value, n blockNames) *onnx.Value {
-	x = p.g.Add(x, s.scaled(p, p.linear(a, n.out), n.scale1))
-	h := p.activation(p.linear(p.norm(x, n.norm2, s.epsilon), n.fc1), s.activation)
-	return p.g.Add(x, s.scaled(p, p.linear(h, n.fc2), n.scale2))
+	x = s.after(p, p.g.Add(x, s.scaled(p, p.linear(a, n.out), n.scale1)), n.norm1)
+	h := p.activation(p.linear(s.before(p, x, n.norm2), n.fc1), s.activation)
+	return s.after(p, p.g.Add(x, s.scaled(p, p.linear(h, n.fc2), n.scale2)), n.norm2)
+}
+
+// before and after put a norm where the stack has it.
+func (s stack) before(p *params, x *onnx.Value, norm string) *onnx.Value {
+	if s.post {
+		return x
+	}
+	return p.norm(x, norm, s.epsilon)
+}
+
+func (s stack) after(p *params, x *onnx.Value, norm string) *onnx.Value {
+	if !s.post {
+		return x
+	}
+	return p.norm(x, norm, s.epsilon)
 }
 
 // scaled is LayerScale (Touvron et al. 2021, CaiT, section 2).
@@ -120,9 +137,11 @@ func (s stack) third(p *params, h *onnx.Value, n blockNames, name string, i int)
 }
 
 // hfBlock names a block as transformers does.
-func hfBlock(base string) func(int) blockNames {
+func hfBlock(base string) func(int) blockNames { return hfBlockIn(base + ".layers") }
+
+func hfBlockIn(list string) func(int) blockNames {
 	return func(i int) blockNames {
-		b := fmt.Sprintf("%s.layers.%d.", base, i)
+		b := fmt.Sprintf("%s.%d.", list, i)
 		return blockNames{
 			norm1: b + "layer_norm1", q: b + "self_attn.q_proj", k: b + "self_attn.k_proj", v: b + "self_attn.v_proj",
 			out: b + "self_attn.out_proj", norm2: b + "layer_norm2", fc1: b + "mlp.fc1", fc2: b + "mlp.fc2",

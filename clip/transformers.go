@@ -29,6 +29,10 @@ type hfConfig struct {
 	License   string  `json:"license"`
 	Text      hfTower `json:"text_config"`
 	Vision    hfTower `json:"vision_config"`
+	// What configurations of before 2023 have: where these are there, they and the
+	// defaults stand for all of the above.
+	TextOnly   *hfTower `json:"text_config_dict"`
+	VisionOnly *hfTower `json:"vision_config_dict"`
 }
 
 // hfFamily is a model type of transformers.
@@ -37,27 +41,47 @@ type hfFamily struct {
 	clean        string  // what its tokenizer does to words before tokenizer.json's rules
 	towers       func(c hfConfig, b *builder)
 	// tokens sets how its ids are filled up, after the tokenizer was found.
-	tokens func(c hfConfig, m *Model)
+	tokens func(c hfConfig, m *Model) error
 }
+
+// clipVision are the defaults of the image towers that transformers derived from
+// CLIP's.
+var clipVision = hfTower{Heads: 12, Act: "quick_gelu", Epsilon: 1e-5, ImageSize: 224}
 
 // hfFamilies are the model types that are built here.
 var hfFamilies = map[string]hfFamily{
 	"clip": {
 		text:   hfTower{Heads: 8, Act: "quick_gelu", Epsilon: 1e-5, Positions: 77, EOS: json.RawMessage("49407")},
-		vision: hfTower{Heads: 12, Act: "quick_gelu", Epsilon: 1e-5, ImageSize: 224},
+		vision: clipVision,
 		clean:  "open_clip", towers: hfCLIP,
-		tokens: func(_ hfConfig, m *Model) { m.Tokenizer.Pad, m.Tokenizer.PadTo = 0, 0 }, // causal: what fills up is not seen
+		tokens: func(_ hfConfig, m *Model) error {
+			m.Tokenizer.Pad, m.Tokenizer.PadTo = 0, 0 // causal: what fills up is not seen
+			return nil
+		},
 	},
 	"siglip": {
 		text:   hfTower{Heads: 12, Act: "gelu_pytorch_tanh", Epsilon: 1e-6, Positions: 64},
 		vision: hfTower{Heads: 12, Act: "gelu_pytorch_tanh", Epsilon: 1e-6, ImageSize: 224},
 		clean:  "canonicalize", towers: hfSigLIP,
-		tokens: func(_ hfConfig, m *Model) {
+		tokens: func(_ hfConfig, m *Model) error {
 			m.Tokenizer.PadTo = m.ContextLength
 			if m.kind == "bpe" { // SigLIP 2: trained on lower case, and punctuation stays
 				m.Tokenizer.Clean = "lower"
 			}
+			return nil
 		},
+	},
+	"chinese_clip": {
+		text:   hfTower{Heads: 12, Act: "gelu", Epsilon: 1e-12, Positions: 512, Pad: new(int64(0))},
+		vision: clipVision,
+		clean:  "none", towers: hfChineseCLIP,
+		tokens: func(c hfConfig, m *Model) error { return m.setMasked(c.Text, 52, c.Text.Positions) },
+	},
+	"altclip": {
+		text:   hfTower{Heads: 16, Act: "gelu", Epsilon: 1e-5, Positions: 514, Pad: new(int64(1))},
+		vision: clipVision,
+		clean:  "none", towers: hfAltCLIP,
+		tokens: func(c hfConfig, m *Model) error { return m.setMasked(c.Text, 77, c.Text.Positions-int(*c.Text.Pad)-1) },
 	},
 }
 
@@ -80,6 +104,12 @@ func readHF(fsys fs.FS) (hfConfig, hfFamily, bool, error) {
 		return c, hfFamily{}, false, err
 	}
 	f, ok := hfFamilies[c.ModelType]
+	if c.TextOnly != nil {
+		c.Text = *c.TextOnly
+	}
+	if c.VisionOnly != nil {
+		c.Vision = *c.VisionOnly
+	}
 	c.Text, c.Vision = c.Text.or(f.text), c.Vision.or(f.vision)
 	return c, f, ok, nil
 }
@@ -100,8 +130,7 @@ func describeTransformers(fsys fs.FS, m *Model) (bool, error) {
 	if err := m.setTokenizer(fsys); err != nil {
 		return false, err
 	}
-	f.tokens(c, m)
-	return true, nil
+	return true, f.tokens(c, m)
 }
 
 func transformersBuilder(fsys fs.FS) (builder, error) {
@@ -138,10 +167,14 @@ func hfCLIP(c hfConfig, b *builder) {
 func hfCLIPVision(c hfConfig) func(*params) *onnx.Value {
 	return func(p *params) *onnx.Value {
 		const base = "vision_model."
+		names := hfBlock(base + "encoder")
+		if p.has(base + "encoder.layer.0.layer_norm1.weight") { // as transformers 5 saves AltCLIP
+			names = hfBlockIn(base + "encoder.layer")
+		}
 		return vit{
 			size: c.Vision.ImageSize, patch: base + "embeddings.patch_embedding", class: base + "embeddings.class_embedding",
 			positions: base + "embeddings.position_embedding.weight", normPre: base + "pre_layrnorm", normPost: base + "post_layernorm", pool: "tok",
-			stack:   stack{heads: c.Vision.Heads, activation: c.Vision.Act, epsilon: c.Vision.Epsilon, names: hfBlock(base + "encoder")},
+			stack:   stack{heads: c.Vision.Heads, activation: c.Vision.Act, epsilon: c.Vision.Epsilon, names: names},
 			project: func(p *params, x *onnx.Value) *onnx.Value { return p.linear(x, "visual_projection") },
 		}.build(p)
 	}

@@ -200,6 +200,25 @@ func (g *Graph) Expand(x, like *Value) *Value {
 	return g.node("Expand", x.typ, like.shape, []*Value{x, g.ShapeOf(like)})
 }
 
+// Repeat repeats dimension axis of x, which is 1, n times: n is an int64 [1] that is
+// dim when the graph runs.
+func (g *Graph) Repeat(x *Value, axis int, n *Value, dim Dim) *Value {
+	a := g.axis(x, axis)
+	if x.shape[a] != N(1) {
+		g.failf("repeat dimension %d of %v", axis, x)
+	}
+	parts := []*Value{n}
+	if a > 0 {
+		parts = slices.Insert(parts, 0, g.Int64s(slices.Repeat([]int64{1}, a)...))
+	}
+	if rest := len(x.shape) - a - 1; rest > 0 {
+		parts = append(parts, g.Int64s(slices.Repeat([]int64{1}, rest)...))
+	}
+	shape := slices.Clone(x.shape)
+	shape[a] = dim
+	return g.node("Expand", x.typ, shape, []*Value{x, g.Concat(0, parts...)})
+}
+
 // Range returns 0 … n−1 where n, int64 [1], is dim when the graph runs.
 func (g *Graph) Range(n *Value, dim Dim) *Value {
 	return g.node("Range", Int64, Shape{dim}, []*Value{g.Const(Ints("", []int64{0})), g.node("Squeeze", Int64, Shape{}, []*Value{n, g.Int64s(0)}), g.Const(Ints("", []int64{1}))})
