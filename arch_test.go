@@ -13,7 +13,7 @@ const module = "github.com/clipsearch/clipsearch"
 // besides the root. Only the commands are missing: they may import anything.
 var allowed = map[string][]string{
 	module:                     {},
-	"clip":                     {"internal/graph"},
+	"clip":                     {"internal/graph", "onnx"},
 	"embed":                    {"clip", "internal/graph", "internal/ort"},
 	"embed/builtin":            {"clip"},
 	"embed/embedtest":          {},
@@ -28,6 +28,7 @@ var allowed = map[string][]string{
 	"internal/npy":             {},
 	"internal/ort":             {"internal/graph"},
 	"internal/simd":            {},
+	"onnx":                     {},
 	"owner":                    {},
 	"picture":                  {},
 	"query":                    {},

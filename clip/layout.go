@@ -1,7 +1,6 @@
 package clip
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -99,6 +98,11 @@ func readLayout(fsys fs.FS, precision, part string) (Model, error) {
 			}
 		}
 	}
+	if part == "" {
+		if m, err := readWeights(fsys, precision); !missing(err) {
+			return m, err
+		}
+	}
 	var tried []string
 	for _, l := range layouts {
 		if image := fmt.Sprintf(l.image, suffixes[wanted[0]][0]); !slices.Contains(tried, image) {
@@ -194,7 +198,7 @@ func (f found) read(fsys fs.FS) (Model, error) {
 		return Model{}, err
 	}
 	var c config
-	if err := readJSON(fsys, "config.json", &c); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := readJSON(fsys, "config.json", &c); err != nil && !missing(err) {
 		return Model{}, err
 	}
 	c.describe(&m)

@@ -2,7 +2,6 @@ package clip
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
 	"math"
@@ -35,7 +34,7 @@ type config struct {
 	VisionCfg struct {
 		ImageSize json.RawMessage `json:"image_size"`
 	} `json:"vision_cfg"`
-	Nested *config `json:"model_cfg"` // open_clip_config.json has all in it
+	size int // of pictures, where another file has told it
 }
 
 // initialScale is what nearly every model began its training with, and what its
@@ -81,17 +80,23 @@ func (c config) contextLength() int {
 // chineseLength is what Chinese-CLIP was trained with; BERT would take more.
 const chineseLength = 52
 
+// sizedConfig is a config.json that tells a picture's size.
+func sizedConfig(size int) config { return config{size: size} }
+
 func (c config) imageSize() int {
+	if c.size > 0 {
+		return c.size
+	}
 	for _, raw := range []json.RawMessage{c.VisionConfig.ImageSize, c.VisionCfg.ImageSize} {
-		if s, err := readSides(raw); err == nil && s.edge > 0 {
-			return s.edge
+		if edge := oneSize(raw); edge > 0 {
+			return edge
 		}
 	}
 	return 0
 }
 
 func readJSON(fsys fs.FS, name string, v any) error {
-	data, err := fs.ReadFile(fsys, name)
+	data, err := readFile(fsys, name, maxConfigFile)
 	if err != nil {
 		return err
 	}
@@ -100,6 +105,3 @@ func readJSON(fsys fs.FS, name string, v any) error {
 	}
 	return nil
 }
-
-// isMissing reports whether err says that a file is not there.
-func isMissing(err error) bool { return errors.Is(err, fs.ErrNotExist) }

@@ -2,7 +2,6 @@ package clip
 
 import (
 	"cmp"
-	"errors"
 	"io/fs"
 
 	"github.com/clipsearch/clipsearch/internal/graph"
@@ -25,7 +24,7 @@ func (m *Model) setWords(dirs []string, c config, g graph.Graph) error {
 		length = c.contextLength()
 	}
 	t, dir, limit, err := openAnyTokenizer(m.fsys, dirs)
-	if errors.Is(err, fs.ErrNotExist) {
+	if missing(err) {
 		m.ContextLength = cmp.Or(length, defaultLength)
 		return nil
 	}
@@ -35,6 +34,29 @@ func (m *Model) setWords(dirs []string, c config, g graph.Graph) error {
 	_, masked := g.Input("attention_mask")
 	m.ContextLength, m.Tokenizer = family(t, c, masked, fixed, length, limit)
 	m.Tokenizer.Dir = dir
+	return nil
+}
+
+// setTokenizer finds out whether there is a tokenizer beside weights and how its ids
+// are padded; the families say more.
+func (m *Model) setTokenizer(fsys fs.FS) error {
+	t, err := m.OpenTokenizer()
+	if missing(err) {
+		m.Tokenizer = Words{}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	switch m.kind = t.Kind(); m.kind {
+	case "bpe":
+		m.Tokenizer.PadTo = m.ContextLength
+	default:
+		m.Tokenizer.Pad = t.PadID()
+		if m.Tokenizer.Clean == "open_clip" {
+			m.Tokenizer.Clean = "none"
+		}
+	}
 	return nil
 }
 
@@ -86,7 +108,7 @@ func openAnyTokenizer(fsys fs.FS, dirs []string) (t *Tokenizer, dir string, limi
 			continue // a folder of such a name is not possible here
 		}
 		t, err := OpenTokenizer(sub, TokenizerOptions{})
-		if errors.Is(err, fs.ErrNotExist) && !anyTokenizer(sub) {
+		if missing(err) && !anyTokenizer(sub) {
 			continue
 		}
 		if err != nil {

@@ -2,7 +2,6 @@ package clip
 
 import (
 	"bytes"
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -43,7 +42,11 @@ type Model struct {
 	Image         string     `json:"image"` // the image tower's file; empty: none
 	Text          string     `json:"text"`  // the text tower's file; empty: none; the image tower's: one graph has both
 	Tokenizer     Words      `json:"tokenizer"`
-	Files         []File     `json:"files"` // all that the model consists of
+	// Build names the rules by which the graphs are made of Weights, which Image and
+	// Text then name as well; empty: they are ONNX files.
+	Build   string `json:"build,omitempty"`
+	Weights string `json:"weights,omitempty"`
+	Files   []File `json:"files"` // all that the model consists of
 	// ExactInt8 names the int8 graphs whose products fit 16 bits in pairs, so that
 	// none saturates and the slower exact kernels are not needed.
 	ExactInt8 []string `json:"exact_int8,omitempty"`
@@ -51,8 +54,10 @@ type Model struct {
 	// up to PadTo, so that they may be as long as the longest of a batch.
 	CutTexts bool `json:"cut_texts,omitempty"`
 
-	fsys fs.FS
-	dir  string // on disk, or ""
+	fsys  fs.FS
+	dir   string   // on disk, or ""
+	extra []string // files that a layout has beside the usual ones
+	kind  string   // of its tokenizer, when a layout has opened it
 }
 
 // Words says how a text becomes the text tower's input.
@@ -149,13 +154,15 @@ func (m Model) valid() error {
 		return invalid("version %d is not between 1 and %d: a newer program wrote it", m.Version, manifestVersion)
 	case !m.Runs():
 		return invalid("no tower is named")
+	case m.Built() && m.Weights == "":
+		return invalid("no weights are named")
 	case m.Image != "" && (m.Preprocess.Size < 1 || m.Preprocess.Size > maxSide || m.Preprocess.Edge < 0 || m.Preprocess.Edge > maxSide):
 		return invalid("pictures of %d pixels, cut from %d", m.Preprocess.Size, m.Preprocess.Edge)
 	case m.ContextLength < 0 || m.ContextLength > 1<<16 || m.Tokenizer.PadTo < 0 || m.Tokenizer.PadTo > 1<<16:
 		return invalid("texts of %d ids, padded to %d", m.ContextLength, m.Tokenizer.PadTo)
 	}
-	for _, f := range append([]File{{Name: cmp.Or(m.Image, m.Text)}, {Name: cmp.Or(m.Text, m.Image)}}, m.Files...) {
-		if !fs.ValidPath(f.Name) {
+	for _, f := range append([]File{{Name: m.Image}, {Name: m.Text}, {Name: m.Weights}}, m.Files...) {
+		if f.Name != "" && !fs.ValidPath(f.Name) {
 			return invalid("%q is no file below the model's directory", f.Name)
 		}
 	}
@@ -202,7 +209,8 @@ func (m Model) Space() clipsearch.Space {
 		Preprocess Preprocess
 		Words      Words
 		Context    int
-	}{1, sums, m.Image, m.Text, m.Precision, m.Preprocess, m.Tokenizer, m.ContextLength})
+		Build      string `json:",omitempty"`
+	}{1, sums, m.Image, m.Text, m.Precision, m.Preprocess, m.Tokenizer, m.ContextLength, m.Build})
 	if err != nil {
 		panic(fmt.Sprintf("clip: space of %s: %v", m.Name, err)) // numbers and strings only
 	}

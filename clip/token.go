@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/clipsearch/clipsearch"
 )
@@ -81,7 +80,7 @@ func OpenTokenizer(fsys fs.FS, o TokenizerOptions) (*Tokenizer, error) {
 		{sentencePiece, readSentencePiece},
 		{gemmaTokenizer, readSentencePiece},
 	} {
-		data, err := fs.ReadFile(fsys, source.name)
+		data, err := readFile(fsys, source.name, maxTokenizerFile)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -137,7 +136,7 @@ func openTokenizer(fsys fs.FS, data []byte, read func(fs.FS, []byte) (*tokenizer
 	case "lower":
 		t.clean = lowerPython
 	default:
-		return nil, fmt.Errorf("cleaning %q is none of none, open_clip, open_clip_lower, canonicalize and lower: %w", o.Clean, clipsearch.ErrInvalid)
+		return nil, fmt.Errorf("cleaning %.100q is none of none, open_clip, open_clip_lower, canonicalize and lower: %w", o.Clean, clipsearch.ErrInvalid)
 	}
 	return t, nil
 }
@@ -194,22 +193,11 @@ func (t *Tokenizer) speaks(language string) bool {
 // ContextLength returns how many ids Encode returns at most.
 func (t *Tokenizer) ContextLength() int { return t.length }
 
-// maxText is how many bytes of a text are read. Its first hundred tokens lie
-// beyond that only where a megabyte of nothing comes first.
-const maxText = 1 << 20
-
 // Encode returns the ids of a text: its begin and end tokens included, not
 // padded, and cut to the context length with the end token last. What is not
 // UTF-8 in it counts as U+FFFD, and what follows its first megabyte as nothing.
 func (t *Tokenizer) Encode(text string) []int64 {
-	if len(text) > maxText {
-		end := maxText
-		for end > maxText-utf8.UTFMax && !utf8.RuneStart(text[end]) {
-			end--
-		}
-		text = text[:end]
-	}
-	text = t.prefix + t.clean(strings.ToValidUTF8(text, "\uFFFD"))
+	text = t.prefix + t.clean(strings.ToValidUTF8(cutText(text, maxText), "\uFFFD"))
 	ids := append(make([]int64, 0, min(t.length, 128)), t.before...)
 	most := max(len(ids), t.length-len(t.after))
 	add := func(w word, id int32) bool {
@@ -227,7 +215,7 @@ func (t *Tokenizer) Encode(text string) []int64 {
 			if id >= 0 {
 				return add(w, id)
 			}
-			w.text = t.normalize(w.text)
+			w.text = cutText(t.normalize(w.text), mostOf(len(w.text)))
 			return t.normal.cut(w, add)
 		})
 	}

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -61,9 +60,9 @@ func (f *tokenizerFile) describeClip() error {
 
 func readMergesText(fsys fs.FS) ([][2]string, error) {
 	const name = "merges.txt"
-	data, err := fs.ReadFile(fsys, name)
+	data, err := readFile(fsys, name, maxTokenizerFile)
 	if err != nil {
-		return nil, errors.Join(err, clipsearch.ErrInvalid)
+		return nil, fmt.Errorf("%w: %w", err, clipsearch.ErrInvalid)
 	}
 	merges, err := readMergeLines(data)
 	if err != nil {
@@ -83,9 +82,12 @@ func readMergeLines(data []byte) ([][2]string, error) {
 		if line == "" || strings.HasPrefix(line, "#version") {
 			continue
 		}
+		if len(merges) == maxMerges {
+			return nil, fmt.Errorf("more than %d merges: %w", maxMerges, clipsearch.ErrInvalid)
+		}
 		left, right, ok := strings.Cut(line, " ")
 		if !ok || strings.Contains(right, " ") {
-			return nil, fmt.Errorf("%q is no pair: %w", line, clipsearch.ErrInvalid)
+			return nil, fmt.Errorf("%.100q is no pair: %w", line, clipsearch.ErrInvalid)
 		}
 		merges = append(merges, [2]string{left, right})
 	}
@@ -147,9 +149,13 @@ func readSimpleVocabulary(_ fs.FS, data []byte) (*tokenizerFile, error) {
 // readBertVocabulary reads vocab.txt, one token a line: BERT's, uncased unless
 // tokenizer_config.json says otherwise.
 func readBertVocabulary(fsys fs.FS, data []byte) (*tokenizerFile, error) {
-	f := &tokenizerFile{kind: "WordPiece", vocab: newVocabulary(bytes.Count(data, []byte("\n")))}
+	f := &tokenizerFile{kind: "WordPiece", vocab: newVocabulary(min(bytes.Count(data, []byte("\n")), maxTokens))}
 	lines := bufio.NewScanner(bytes.NewReader(data))
+	lines.Buffer(nil, maxToken+len("\r\n"))
 	for id := int32(0); lines.Scan(); id++ {
+		if id == maxTokens {
+			return nil, fmt.Errorf("more than %d tokens: %w", maxTokens, clipsearch.ErrInvalid)
+		}
 		f.vocab.add(lines.Text(), id)
 	}
 	if err := lines.Err(); err != nil || !utf8.Valid(data) {

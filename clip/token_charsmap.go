@@ -43,7 +43,7 @@ func readCharsmap(encoded string) (*charsmap, error) {
 func (c *charsmap) normalize(s string) string {
 	var b strings.Builder
 	b.Grow(len(s))
-	for state := -1; s != ""; {
+	for state := -1; s != "" && b.Len() <= maxNormal; {
 		var group string
 		group, s, _, state = uniseg.FirstGraphemeClusterInString(s, state)
 		if len(group) < 6 {
@@ -69,7 +69,7 @@ func (c *charsmap) normalize(s string) string {
 func (c *charsmap) replaceLongest(s string) string {
 	var b strings.Builder
 	b.Grow(len(s))
-	for len(s) > 0 {
+	for len(s) > 0 && b.Len() <= maxNormal {
 		text, n := c.longest(s)
 		if n == 0 {
 			_, n = utf8.DecodeRuneInString(s)

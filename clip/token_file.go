@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/clipsearch/clipsearch"
@@ -31,8 +32,10 @@ type tokenizerFile struct {
 	unknown       int32            // of BPE, if it is one of the marks
 }
 
-// maxSequences is how many sequences of normalisers may lie in each other.
-const maxSequences = 8
+// modelSettings are the keys of a model that are read, besides its tokens.
+var modelSettings = []string{
+	"unk_token", "unk_id", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", "byte_fallback", "ignore_merges", "max_input_chars_per_word",
+}
 
 func readTokenizerFile(_ fs.FS, data []byte) (*tokenizerFile, error) {
 	f := &tokenizerFile{settings: map[string]json.RawMessage{}}
@@ -40,13 +43,13 @@ func readTokenizerFile(_ fs.FS, data []byte) (*tokenizerFile, error) {
 	r.object(func(key string) {
 		switch key {
 		case "normalizer":
-			f.normalizer = r.raw()
+			f.normalizer = r.part()
 		case "pre_tokenizer":
-			f.splitter = r.raw()
+			f.splitter = r.part()
 		case "post_processor":
-			f.template = r.raw()
+			f.template = r.part()
 		case "added_tokens":
-			r.value(&f.added)
+			f.readAdded(r)
 		case "padding":
 			r.value(&f.padding)
 		case "model":
@@ -71,8 +74,10 @@ func (f *tokenizerFile) readModel(r *jsonReader) {
 			f.vocab = readVocabulary(r)
 		case key == "vocab":
 			f.readPieces(r)
+		case slices.Contains(modelSettings, key):
+			f.settings[key] = r.part()
 		default:
-			f.settings[key] = r.raw()
+			r.skip()
 		}
 	})
 	switch { // early files do not name the type
@@ -88,14 +93,41 @@ func (f *tokenizerFile) readModel(r *jsonReader) {
 
 // readVocabulary reads an object of tokens and their ids.
 func readVocabulary(r *jsonReader) *vocabulary {
-	vocab := newVocabulary(strings.Count(r.s[r.i:], `":`))
-	r.object(func(token string) { vocab.add(token, r.id()) })
+	vocab := newVocabulary(min(strings.Count(r.s[r.i:], `":`), maxTokens))
+	r.object(func(token string) { addToken(r, vocab, token, r.id()) })
 	return vocab
+}
+
+// addToken adds a token to a vocabulary that r is reading.
+func addToken(r *jsonReader, vocab *vocabulary, token string, id int32) {
+	switch {
+	case len(token) > maxToken:
+		r.fail("a token of %d bytes, more than %d", len(token), maxToken)
+	case vocab.len() == maxTokens:
+		r.fail("more than %d tokens", maxTokens)
+	default:
+		vocab.add(token, id)
+	}
+}
+
+// readAdded reads the list of added tokens.
+func (f *tokenizerFile) readAdded(r *jsonReader) {
+	f.added = nil
+	r.array(func() {
+		var a addedToken
+		switch r.value(&a); {
+		case len(f.added) == maxAdded:
+			r.fail("more than %d added tokens", maxAdded)
+		case len(a.Content) > maxAddedToken:
+			r.fail("an added token of %d bytes, more than %d", len(a.Content), maxAddedToken)
+		}
+		f.added = append(f.added, a)
+	})
 }
 
 // readPieces reads a list of ["piece", score]; their ids are their places.
 func (f *tokenizerFile) readPieces(r *jsonReader) {
-	f.vocab = newVocabulary(strings.Count(r.s[r.i:], "["))
+	f.vocab = newVocabulary(min(strings.Count(r.s[r.i:], "["), maxTokens))
 	r.array(func() {
 		var piece string
 		n := 0
@@ -111,14 +143,17 @@ func (f *tokenizerFile) readPieces(r *jsonReader) {
 			r.fail("a piece without a score")
 			return
 		}
-		f.vocab.add(piece, int32(len(f.scores)-1))
+		addToken(r, f.vocab, piece, int32(len(f.scores)-1))
 	})
 }
 
 // readMerges reads a list of pairs, written "a b" or ["a", "b"].
 func (f *tokenizerFile) readMerges(r *jsonReader) {
-	f.merges = make([][2]string, 0, (len(r.s)-r.i)/32)
+	f.merges = make([][2]string, 0, min((len(r.s)-r.i)/32, maxMerges))
 	r.array(func() {
+		if len(f.merges) == maxMerges {
+			r.fail("more than %d merges", maxMerges)
+		}
 		var p [3]string
 		n := 0
 		if r.next() == '"' {
@@ -144,20 +179,23 @@ func (f *tokenizerFile) readMerges(r *jsonReader) {
 func (f *tokenizerFile) tokenizer() (*Tokenizer, error) {
 	t := &Tokenizer{kind: strings.ToLower(f.kind), clean: func(s string) string { return s }}
 	var err error
-	if t.normalize, err = newNormalizer(f.normalizer, maxSequences); err != nil {
+	if t.normalize, err = newNormalizer(f.normalizer, newStages("normalizer")); err != nil {
 		return nil, err
 	}
 	if f.normal != nil {
 		t.normalize = f.normal
 	}
-	if t.split, err = newSplitter(f.splitter, maxSequences); err != nil {
+	if t.split, err = newSplitter(f.splitter, newStages("pre_tokenizer")); err != nil {
 		return nil, err
 	}
-	if t.before, t.after, err = readTemplate(f.template, maxSequences); err != nil {
+	if t.before, t.after, err = readTemplate(f.template, newStages("post_processor")); err != nil {
 		return nil, err
 	}
 	if f.marks != nil {
 		t.before, t.after = f.before, f.after
+	}
+	if n := max(len(t.before), len(t.after)); n > maxMarks {
+		return nil, fmt.Errorf("post_processor: %d tokens before or behind a text, more than %d: %w", n, maxMarks, clipsearch.ErrInvalid)
 	}
 	if t.model, err = f.model(); err != nil {
 		return nil, err
@@ -176,6 +214,9 @@ func (f *tokenizerFile) tokenizer() (*Tokenizer, error) {
 		}
 		if f.normal == nil {
 			a.Content = t.normalize(a.Content)
+		}
+		if len(a.Content) > maxToken {
+			return nil, fmt.Errorf("added token %d has %d bytes when it is normalised: %w", a.ID, len(a.Content), clipsearch.ErrInvalid)
 		}
 		normal = append(normal, a)
 	}
@@ -221,7 +262,7 @@ func (f *tokenizerFile) model() (model, error) {
 		}
 		return newUnigram(f.vocab, f.scores, o)
 	}
-	return nil, fmt.Errorf("model %q is not known here, or not with such a vocabulary: %w", f.kind, clipsearch.ErrInvalid)
+	return nil, fmt.Errorf("model %.100q is not known here, or not with such a vocabulary: %w", f.kind, clipsearch.ErrInvalid)
 }
 
 // pad returns what fills a row: as tokenizer_config.json says, or tokenizer.json,
@@ -258,7 +299,7 @@ type tokenizerConfig struct {
 // readTokenizerConfig returns the zero value where there is no such file.
 func readTokenizerConfig(fsys fs.FS) (tokenizerConfig, error) {
 	const name = "tokenizer_config.json"
-	data, err := fs.ReadFile(fsys, name)
+	data, err := readFile(fsys, name, maxConfigFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return tokenizerConfig{}, nil
 	}

@@ -108,6 +108,9 @@ func (m *spm) file() (*tokenizerFile, error) {
 		case pieceControl, pieceUnknown, pieceUnused:
 			f.marks[p.text] = int64(id)
 		case pieceUser:
+			if len(f.added) == maxAdded {
+				return nil, fmt.Errorf("more than %d pieces of users: %w", maxAdded, clipsearch.ErrInvalid)
+			}
 			f.added = append(f.added, addedToken{ID: id, Content: p.text, Normalized: true})
 		default:
 			f.vocab.add(p.text, id)
@@ -163,6 +166,9 @@ func (m *spm) merges(vocab *vocabulary) [][2]string {
 			if at == 0 {
 				continue
 			}
+			if len(merges) == maxMerges {
+				return merges // far more than any has
+			}
 			if _, ok := vocab.find(piece[:at]); !ok {
 				continue
 			}
@@ -203,9 +209,6 @@ func (m *spm) normalizer() (normalizer, error) {
 		return s
 	}, nil
 }
-
-// maxPiece is how many bytes a piece has at most.
-const maxPiece = 4 << 10
 
 // readSPM reads a ModelProto.
 func readSPM(data []byte) (*spm, error) {
@@ -248,7 +251,11 @@ func (m *spm) readPiece(data []byte) error {
 		}
 		return nil
 	})
-	if err == nil && (len(p.text) > maxPiece || !utf8.ValidString(p.text) || math.IsNaN(p.score)) {
+	switch {
+	case err != nil:
+	case len(m.pieces) == maxTokens:
+		err = fmt.Errorf("more than %d pieces", maxTokens)
+	case len(p.text) > maxToken || p.kind == pieceUser && len(p.text) > maxAddedToken || !utf8.ValidString(p.text) || math.IsNaN(p.score):
 		err = fmt.Errorf("piece %d is none", len(m.pieces))
 	}
 	m.pieces = append(m.pieces, p)

@@ -33,7 +33,7 @@ func (e *Encoder) openImage() (*imageTower, error) {
 	if e.model.Image == "" {
 		return nil, fmt.Errorf("model %s has no image tower: %w", e.model.Name, clipsearch.ErrInvalid)
 	}
-	s, err := e.source(e.model.Image)
+	s, err := e.source(clip.ImageSide, e.model.Image)
 	if err != nil {
 		return nil, err
 	}

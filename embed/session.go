@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/clipsearch/clipsearch"
+	"github.com/clipsearch/clipsearch/clip"
 	"github.com/clipsearch/clipsearch/internal/graph"
 	"github.com/clipsearch/clipsearch/internal/ort"
 )
@@ -19,22 +20,42 @@ type source struct {
 	name   string // of the file, as the model has it
 	path   string // on disk, or ""
 	data   []byte // in memory, where there is no path
-	folder string // of the weights that a graph in memory keeps in files
+	folder string // of the weights that a graph in memory has in files
 }
 
-// source reads what the graph in one of the model's files says of itself.
-func (e *Encoder) source(name string) (source, error) {
-	s := source{name: name, path: e.model.Path(name)}
+// source finds the graph of a tower, or builds it, and reads what it says of itself.
+func (e *Encoder) source(side clip.Side, name string) (source, error) {
+	s := source{name: name}
 	var err error
-	if s.path != "" {
+	switch {
+	case e.model.Built():
+		s.folder = e.model.WeightsDir()
+		s.data, err = e.build(side)
+	case e.model.Path(name) != "":
+		s.path = e.model.Path(name)
+	default:
+		s.data, err = fs.ReadFile(e.model.FS(), name)
+	}
+	switch {
+	case err != nil:
+	case s.path != "":
 		s.Graph, err = graph.InspectFile(s.path)
-	} else if s.data, err = fs.ReadFile(e.model.FS(), name); err == nil {
+	default:
 		s.Graph, err = graph.Inspect(s.data)
 	}
 	if err != nil {
 		return s, fmt.Errorf("read %s of model %s: %w", name, e.model.Name, err)
 	}
 	return s, nil
+}
+
+// build writes the graph of a tower that is made of weights.
+func (e *Encoder) build(side clip.Side) ([]byte, error) {
+	m, err := e.model.BuildGraph(side)
+	if err != nil {
+		return nil, err
+	}
+	return m.Marshal()
 }
 
 // cut leaves of a graph of two towers the one that makes output. A graph that cannot
@@ -100,7 +121,7 @@ func (e *Encoder) session(s source, in []string, out string, o ort.Options) (*or
 	if err := ort.Init(library); err != nil {
 		return nil, err
 	}
-	o.Once, o.Folder, o.Provider = e.opts.Once, s.folder, e.opts.Provider
+	o.Once, o.Weights, o.Provider = e.opts.Once, s.folder, e.opts.Provider
 	o.ExactInt8 = e.model.Precision == "int8" && !slices.Contains(e.model.ExactInt8, s.name)
 	load := func() (*ort.Session, error) {
 		if s.path != "" {

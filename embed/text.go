@@ -41,7 +41,7 @@ func (e *Encoder) openText() (*textTower, error) {
 	if e.model.Text == "" {
 		return nil, fmt.Errorf("model %s has no text tower: %w", e.model.Name, clipsearch.ErrInvalid)
 	}
-	s, err := e.source(e.model.Text)
+	s, err := e.source(clip.TextSide, e.model.Text)
 	if err != nil {
 		return nil, err
 	}
