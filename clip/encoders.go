@@ -125,7 +125,7 @@ func namedEncoder(fsys fs.FS, name string) (encoderConfig, error) {
 	if fs.ValidPath(file) {
 		err = readJSON(fsys, file, &c)
 	}
-	if missing(err) {
+	if isMissing(err) {
 		var ok bool
 		if c, ok = knownEncoders[path.Base(name)]; !ok {
 			return c, fmt.Errorf("the text encoder %s is not known here: put its config.json to %s below the model's directory: %w", name, file, clipsearch.ErrInvalid)
@@ -148,7 +148,7 @@ func textLimit(fsys fs.FS, otherwise, most int) (int, error) {
 	var c struct {
 		Length float64 `json:"model_max_length"` // 10³⁰ where there is no limit
 	}
-	if err := readJSON(fsys, "tokenizer_config.json", &c); err != nil && !missing(err) {
+	if err := readJSON(fsys, "tokenizer_config.json", &c); err != nil && !isMissing(err) {
 		return 0, err
 	}
 	if c.Length >= 1 && c.Length <= float64(most) {

@@ -84,17 +84,18 @@ func describeOpenCLIP(fsys fs.FS, m *Model) (bool, error) {
 	m.Layout, m.Image, m.Text = "open_clip", m.Weights, m.Weights
 	m.Architecture = cmp.Or(c.Vision.TimmModel, "clip")
 	m.ContextLength = cmp.Or(c.Text.Context, 77)
-	if c.Text.TokenizerKwargs.Clean != "" {
-		m.Tokenizer.Clean = c.Text.TokenizerKwargs.Clean
-	}
-	size, _ := oneSize(c.Vision.ImageSize)
-	if m.Preprocess, err = readPreprocess(fsys, layout{preprocess: []string{"open_clip_config.json"}, crop: "round"}, sizedConfig(cmp.Or(size, 224))); err != nil {
+	words, err := readConfig(fsys, "open_clip_config.json")
+	if err != nil {
 		return false, err
 	}
-	if size > 0 && m.Preprocess.Size != size {
-		return false, fmt.Errorf("open_clip_config.json: pictures are prepared at %d pixels, but the tower takes %d: %w", m.Preprocess.Size, size, clipsearch.ErrInvalid)
+	size, err := c.Vision.size()
+	if err != nil {
+		return false, err
 	}
-	if err := m.setTokenizer(fsys); err != nil {
+	if err := m.prepare(fsys, "open_clip_config.json", "round", size); err != nil {
+		return false, err
+	}
+	if err := m.setTokenizer(fsys, words); err != nil {
 		return false, err
 	}
 	switch {
@@ -108,10 +109,10 @@ func describeOpenCLIP(fsys fs.FS, m *Model) (bool, error) {
 	return true, nil
 }
 
-// sizedConfig is a config.json that tells a picture's size.
-func sizedConfig(size int) (c config) {
-	c.VisionConfig.ImageSize = size
-	return c
+// size is that of a picture.
+func (v openVision) size() (int, error) {
+	s, err := readSides(v.ImageSize)
+	return cmp.Or(s.edge, 224), err
 }
 
 func openCLIPBuilder(fsys fs.FS) (builder, error) {
@@ -120,8 +121,10 @@ func openCLIPBuilder(fsys fs.FS) (builder, error) {
 		return builder{}, err
 	}
 	b := builder{ignored: []string{"logit_scale", "logit_bias", "attn_mask", "text.attn_mask"}}
-	size, _ := oneSize(c.Vision.ImageSize)
-	size = cmp.Or(size, 224)
+	size, err := c.Vision.size()
+	if err != nil {
+		return b, err
+	}
 	switch {
 	case c.Vision.TimmModel != "":
 		b.image, err = timmTower(c.Vision, size)

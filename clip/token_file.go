@@ -1,15 +1,12 @@
 package clip
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/clipsearch/clipsearch"
 )
@@ -272,6 +269,7 @@ func (f *tokenizerFile) pad(c tokenizerConfig) int64 {
 type tokenizerConfig struct {
 	pad   string
 	cased bool // letters keep their case; said for vocab.txt alone
+	limit int  // ids that a text may have; 0: not said, or not meant
 }
 
 // readTokenizerConfig returns the zero value where there is no such file.
@@ -287,105 +285,18 @@ func readTokenizerConfig(fsys fs.FS) (tokenizerConfig, error) {
 	var file struct {
 		Pad   json.RawMessage `json:"pad_token"` // its text, or an added token
 		Lower *bool           `json:"do_lower_case"`
+		Limit float64         `json:"model_max_length"` // 1e30 where nobody cared
 	}
 	if err := json.Unmarshal(data, &file); err != nil {
 		return tokenizerConfig{}, fmt.Errorf("%s: %v: %w", name, err, clipsearch.ErrInvalid)
 	}
 	c := tokenizerConfig{cased: file.Lower != nil && !*file.Lower}
+	if file.Limit >= 1 && file.Limit <= 1<<16 {
+		c.limit = int(file.Limit)
+	}
 	var token addedToken
 	if json.Unmarshal(file.Pad, &c.pad) != nil && json.Unmarshal(file.Pad, &token) == nil {
 		c.pad = token.Content
 	}
 	return c, nil
-}
-
-// readClipVocabulary reads vocab.json and merges.txt, which have neither
-// normaliser nor marks: they are CLIP's own.
-func readClipVocabulary(fsys fs.FS, data []byte) (*tokenizerFile, error) {
-	const begin, end = "<|startoftext|>", "<|endoftext|>"
-	r := newJSONReader(data)
-	f := &tokenizerFile{kind: "BPE", vocab: readVocabulary(r)}
-	if err := r.end(); err != nil {
-		return nil, err
-	}
-	first, okFirst := f.vocab.find(begin)
-	last, okLast := f.vocab.find(end)
-	if !okFirst || !okLast {
-		return nil, fmt.Errorf("%s and %s are not in it: this is not CLIP's tokenizer, and others need a tokenizer.json: %w", begin, end, clipsearch.ErrInvalid)
-	}
-	f.added = []addedToken{{ID: first, Content: begin}, {ID: last, Content: end}}
-	f.normalizer = json.RawMessage(`{"type": "Sequence", "normalizers": [{"type": "NFC"},
-		{"type": "Replace", "pattern": {"Regex": "\\s+"}, "content": " "}, {"type": "Lowercase"}]}`)
-	pattern, err := json.Marshal(clipWordsSpecial)
-	if err != nil {
-		return nil, err
-	}
-	f.splitter = fmt.Appendf(nil, `{"type": "Sequence", "pretokenizers": [
-		{"type": "Split", "pattern": {"Regex": %s}, "behavior": "Removed", "invert": true},
-		{"type": "ByteLevel", "add_prefix_space": false}]}`, pattern)
-	f.template = fmt.Appendf(nil, `{"type": "RobertaProcessing", "sep": [%q, %d], "cls": [%q, %d]}`, end, last, begin, first)
-	f.settings = map[string]json.RawMessage{
-		"unk_token": json.RawMessage(`"` + end + `"`), "end_of_word_suffix": json.RawMessage(`"</w>"`),
-	}
-	f.merges, err = readMergesText(fsys)
-	return f, err
-}
-
-func readMergesText(fsys fs.FS) ([][2]string, error) {
-	const name = "merges.txt"
-	data, err := readFile(fsys, name, maxTokenizerFile)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", err, clipsearch.ErrInvalid)
-	}
-	if !utf8.Valid(data) {
-		return nil, fmt.Errorf("%s is not UTF-8: %w", name, clipsearch.ErrInvalid)
-	}
-	var merges [][2]string
-	for line := range strings.Lines(string(data)) {
-		line = strings.TrimRight(line, "\r\n")
-		if line == "" || strings.HasPrefix(line, "#version") {
-			continue
-		}
-		if len(merges) == maxMerges {
-			return nil, fmt.Errorf("%s: more than %d merges: %w", name, maxMerges, clipsearch.ErrInvalid)
-		}
-		left, right, ok := strings.Cut(line, " ")
-		if !ok || strings.Contains(right, " ") {
-			return nil, fmt.Errorf("%s: %.100q is no pair: %w", name, line, clipsearch.ErrInvalid)
-		}
-		merges = append(merges, [2]string{left, right})
-	}
-	return merges, nil
-}
-
-// readBertVocabulary reads vocab.txt, one token a line: BERT's, uncased unless
-// tokenizer_config.json says otherwise.
-func readBertVocabulary(fsys fs.FS, data []byte) (*tokenizerFile, error) {
-	f := &tokenizerFile{kind: "WordPiece", vocab: newVocabulary(min(bytes.Count(data, []byte("\n")), maxTokens))}
-	lines := bufio.NewScanner(bytes.NewReader(data))
-	lines.Buffer(nil, maxToken+len("\r\n"))
-	for id := int32(0); lines.Scan(); id++ {
-		if id == maxTokens {
-			return nil, fmt.Errorf("more than %d tokens: %w", maxTokens, clipsearch.ErrInvalid)
-		}
-		f.vocab.add(lines.Text(), id)
-	}
-	if err := lines.Err(); err != nil || !utf8.Valid(data) {
-		return nil, fmt.Errorf("not a list of tokens, one a line: %w", clipsearch.ErrInvalid)
-	}
-	for _, mark := range []string{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"} {
-		id, ok := f.vocab.find(mark)
-		if !ok {
-			return nil, fmt.Errorf("%s is not in it: this is not BERT's tokenizer: %w", mark, clipsearch.ErrInvalid)
-		}
-		f.added = append(f.added, addedToken{ID: id, Content: mark})
-	}
-	c, err := readTokenizerConfig(fsys)
-	if err != nil {
-		return nil, err
-	}
-	f.normalizer = fmt.Appendf(nil, `{"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true, "lowercase": %t}`, !c.cased)
-	f.splitter = json.RawMessage(`{"type": "BertPreTokenizer"}`)
-	f.template = fmt.Appendf(nil, `{"type": "BertProcessing", "sep": ["[SEP]", %d], "cls": ["[CLS]", %d]}`, f.added[3].ID, f.added[2].ID)
-	return f, nil
 }

@@ -65,8 +65,8 @@ var hfFamilies = map[string]hfFamily{
 		clean:  "canonicalize", towers: hfSigLIP,
 		tokens: func(_ hfConfig, m *Model) error {
 			m.Tokenizer.PadTo = m.ContextLength
-			if m.kind == "bpe" { // SigLIP 2: trained on lower case, and punctuation stays
-				m.Tokenizer.Clean = "lower"
+			if m.kind == "unigram" { // the first SigLIP; the second reads punctuation
+				m.Tokenizer.Clean = "canonicalize"
 			}
 			return nil
 		},
@@ -123,11 +123,15 @@ func describeTransformers(fsys fs.FS, m *Model) (bool, error) {
 	m.Text, m.ContextLength, m.Tokenizer.Clean = m.Weights, c.Text.Positions, f.clean
 	if c.Vision.ImageSize > 0 {
 		m.Image = m.Weights
-		if m.Preprocess, err = readPreprocess(fsys, layout{preprocess: []string{"preprocessor_config.json"}, crop: "floor"}, sizedConfig(c.Vision.ImageSize)); err != nil {
+		if err := m.prepare(fsys, "preprocessor_config.json", "floor", c.Vision.ImageSize); err != nil {
 			return false, err
 		}
 	}
-	if err := m.setTokenizer(fsys); err != nil {
+	words, err := readConfig(fsys, "config.json")
+	if err != nil {
+		return false, err
+	}
+	if err := m.setTokenizer(fsys, words); err != nil {
 		return false, err
 	}
 	return true, f.tokens(c, m)

@@ -143,7 +143,7 @@ func TestLayouts(t *testing.T) {
 	for _, tt := range []struct {
 		name       string
 		normalizes bool
-	}{{"onnx-transformersjs", false}, {"onnx-visual-textual", true}, {"onnx-mask", false}, {"onnx-external", false}} {
+	}{{"onnx-transformersjs", false}, {"onnx-visual-textual", true}, {"onnx-mask", false}, {"onnx-external", false}, {"onnx-joint", false}, {"onnx-immich-fixed", false}} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := filepath.Join("../../shared/fixtures/models", tt.name)
 			if _, err := os.Stat(dir); err != nil {

@@ -152,6 +152,9 @@ func (a *app) openStore(ctx context.Context, o ingestOptions) (ingest.Store, *em
 		return nil, nil, mistake("index %s answers with model %s, which clipsearch cannot run: bring the vectors of its pictures with --vectors and --paths",
 			a.options.index, m.Name)
 	}
+	if m := enc.Model(); m.Image == "" {
+		return nil, nil, mistake("model %s reads texts only: bring the vectors of pictures with --vectors and --paths, or name a model that sees pictures too", m.Name)
+	}
 	return lib.Handle, enc.Encoder, nil
 }
 

@@ -113,9 +113,11 @@ func newModelImportCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import DIR",
 		Short: "Copy a model and write its manifest",
-		Long: `import reads a directory in one of the layouts of the wild (ONNX graphs, or the safetensors of
-transformers or open_clip), loads its towers, and copies what it needs with a manifest of its
-sizes, preprocessing, tokenizer and SHA-256.`,
+		Long: `import reads a directory in one of the layouts of the wild (ONNX graphs: onnx/vision_model.onnx
+and text_model.onnx, visual/model.onnx and textual/model.onnx, NAME/visual.onnx and textual.onnx,
+or one model.onnx with either tower or both; or the safetensors of transformers or open_clip),
+loads its towers, and copies what it needs with a manifest of its sizes, preprocessing, tokenizer
+and SHA-256.`,
 		Args: exactArgs(1, "one DIR"),
 		RunE: func(_ *cobra.Command, args []string) error { return runModelImport(a, args[0], out) },
 	}
@@ -135,15 +137,10 @@ func runModelImport(a *app, from, out string) error {
 	if m.Dim, err = enc.Dim(); err != nil {
 		return err
 	}
-	var towers []string
-	if m.Image != "" {
-		towers = append(towers, "image")
-	}
 	if m.Text != "" {
-		towers = append(towers, "text")
-	}
-	if err := enc.Warm(towers...); err != nil {
-		return err
+		if m.CutTexts, err = enc.CutsTexts(); err != nil {
+			return err
+		}
 	}
 	if err := writeDir(out, m.WriteModel); err != nil {
 		return err
