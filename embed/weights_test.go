@@ -11,7 +11,7 @@ import (
 )
 
 // pending are the families that are not built yet.
-var pending = []string{"openclip-convnext", "openclip-mobileclip"}
+var pending = []string{"openclip-mobileclip"}
 
 // TestWeights builds the towers of checkpoints and compares their features with
 // PyTorch's. CLIPSEARCH_CHECKPOINTS may name another directory of them, as other
