@@ -25,10 +25,10 @@ type encoderConfig struct {
 // configuration classes. Where a class has no such setting, the file cannot change it.
 var encoderTypes = map[string]struct {
 	defaults hfTower
-	pool     string // what open_clip does with them where it is not told
+	pool     string // what open_clip does with them where it is told null
 	fairseq  bool   // positions are numbered from pad+1
 }{
-	"bert":        {hfTower{Heads: 12, Act: "gelu", Epsilon: 1e-12, Positions: 512, Pad: new(int64(0))}, "pooler", false},
+	"bert":        {hfTower{Heads: 12, Act: "gelu", Epsilon: 1e-12, Positions: 512, Pad: new(int64(0))}, "first", false},
 	"roberta":     {hfTower{Heads: 12, Act: "gelu", Epsilon: 1e-12, Positions: 512, Pad: new(int64(1))}, "mean", true},
 	"xlm-roberta": {hfTower{Heads: 12, Act: "gelu", Epsilon: 1e-12, Positions: 512, Pad: new(int64(1))}, "mean", true},
 	"distilbert":  {hfTower{Heads: 12, Act: "gelu", Epsilon: 1e-12, Positions: 512, Pad: new(int64(0))}, "", false},
