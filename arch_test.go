@@ -18,6 +18,7 @@ var allowed = map[string][]string{
 	"embed/builtin":            {"clip"},
 	"embed/embedtest":          {},
 	"eval":                     {},
+	"hub":                      {},
 	"index":                    {"index/ann"},
 	"index/ann":                {"internal/simd"},
 	"index/indextest":          {},
