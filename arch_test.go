@@ -16,6 +16,7 @@ var allowed = map[string][]string{
 	"clip":            {},
 	"embed":           {"clip", "internal/ort"},
 	"embed/builtin":   {"clip"},
+	"embed/doctor":    {"clip", "embed", "picture"},
 	"embed/embedtest": {},
 	"eval":            {},
 	"index":           {"index/ann"},

@@ -16,7 +16,7 @@ import (
 func newModelCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "model", Short: "List, describe and import models, and have the index answer with another one", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
-	cmd.AddCommand(newModelListCommand(a), newModelInfoCommand(a), newModelImportCommand(a), newModelSwitchCommand(a))
+	cmd.AddCommand(newModelListCommand(a), newModelInfoCommand(a), newModelImportCommand(a), newModelDoctorCommand(a), newModelSwitchCommand(a))
 	return cmd
 }
 
