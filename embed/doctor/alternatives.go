@@ -92,11 +92,7 @@ func (d *doctor) matchWith(ctx context.Context, w way) (matched, bool) {
 			return matched{}, false
 		}
 	}
-	captions := d.encodeTexts(ctx, a.Captions[orEnglish(d.language)])
-	if captions == nil {
-		return matched{}, false
-	}
-	return match(units(rows), captions), true
+	return match(units(rows), d.captions), true
 }
 
 // sureOfColours is how many standard errors from zero the colours must be.

@@ -2,7 +2,9 @@ package doctor
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"io/fs"
 	"math"
 	"slices"
 
@@ -33,7 +35,8 @@ type doctor struct {
 	photos   [][]float32 // what the image tower gives for the album's photographs
 	texts    [][]float32 // what the text tower gives for texts or ids
 	pictures []clipsearch.Vector
-	language string // whose captions match best
+	language string              // whose captions match best,
+	captions []clipsearch.Vector // and what they give
 	matched  matched
 	known    bool // captions find their pictures
 }
@@ -123,11 +126,9 @@ func (d *doctor) checkTexts(ctx context.Context) {
 
 // someIDs makes n rows of ids of different words, for a model without a tokenizer:
 // small numbers, which every vocabulary has, and none of the first few, which are marks.
+// They are as long as texts may be, for some towers take nothing else.
 func (d *doctor) someIDs(n int) [][]int64 {
-	length := d.model.Tokenizer.PadTo
-	if length == 0 {
-		length = min(d.model.ContextLength, 12)
-	}
+	length := d.model.ContextLength
 	rows := make([][]int64, n)
 	for i := range rows {
 		rows[i] = make([]int64, max(length, 4))
@@ -138,7 +139,8 @@ func (d *doctor) someIDs(n int) [][]int64 {
 	return rows
 }
 
-// sane checks that the rows of a tower are numbers, and not all the same.
+// sane checks that the rows of a tower are numbers, and not all the same. It returns
+// false where nothing can be done with them.
 func (d *doctor) sane(name string, rows [][]float32, what string) bool {
 	lengths := make([]float64, len(rows))
 	for i, row := range rows {
@@ -159,10 +161,8 @@ func (d *doctor) sane(name string, rows [][]float32, what string) bool {
 	switch {
 	case same > 1-1e-6:
 		d.fail(name, "%d different %s all give the same vector", len(rows), what)
-		return false
 	case dead*2 > len(rows[0]):
 		d.fail(name, "%d of the %d numbers of a vector are the same for all %s", dead, len(rows[0]), what)
-		return false
 	default:
 		d.pass(name, "%d %s give vectors of %d numbers, %s; two of them have the cosine %.3f on average", len(rows), what, len(rows[0]), length, same)
 	}
@@ -222,11 +222,25 @@ func (d *doctor) checkSpace() {
 	}
 	switch {
 	case dim == 0:
+	case d.said() > 0 && d.said() != dim:
+		d.fail("space", "config.json says that a vector has %d numbers, and it has %d: the towers are of another model", d.said(), dim)
 	case d.model.Dim > 0 && d.model.Dim != dim:
 		d.fail("space", "the files say that a vector has %d numbers, and it has %d", d.model.Dim, dim)
 	default:
 		d.pass("space", "vectors of %d numbers", dim)
 	}
+}
+
+// said returns the length of a vector as the configuration of the model's makers has it.
+func (d *doctor) said() int {
+	var c struct {
+		Projection int `json:"projection_dim"`
+		Embed      int `json:"embed_dim"`
+	}
+	if data, err := fs.ReadFile(d.model.FS(), "config.json"); err != nil || json.Unmarshal(data, &c) != nil {
+		return 0
+	}
+	return max(c.Projection, c.Embed)
 }
 
 // encodeTexts is EncodeTexts without an error: a text that cannot be encoded has no vectors.
@@ -245,7 +259,8 @@ func (d *doctor) checkMatch(ctx context.Context) {
 		return
 	}
 	a := readAlbum()
-	d.language, d.matched = "en", match(d.pictures, units(d.texts))
+	d.language, d.captions = "en", units(d.texts)
+	d.matched = match(d.pictures, d.captions)
 	if d.matched.z < matches && !d.quick {
 		for language, captions := range a.Captions {
 			vectors := d.encodeTexts(ctx, captions)
@@ -253,7 +268,7 @@ func (d *doctor) checkMatch(ctx context.Context) {
 				continue
 			}
 			if m := match(d.pictures, vectors); m.z > d.matched.z {
-				d.language, d.matched = language, m
+				d.language, d.captions, d.matched = language, vectors, m
 			}
 		}
 	}
@@ -282,14 +297,14 @@ func (d *doctor) checkScale() {
 	const name = "logit_scale"
 	s := d.model.LogitScale
 	switch {
+	case math.IsNaN(s) || s < 0 || s > 2000:
+		d.fail(name, "%.4g is no factor for a cosine: models have 10 to 120, and the weights its logarithm", s)
 	case d.scale != nil && math.Abs(s-math.Exp(*d.scale)) <= 1e-3*math.Exp(*d.scale):
 		d.pass(name, "%.4g, e to the power of the weights' %.4g", s, *d.scale)
 	case d.scale != nil && math.Abs(s-*d.scale) < 1e-3*math.Abs(s):
 		d.fail(name, "%.4g is the logarithm as the weights have it, not exponentiated: it should be %.4g", s, math.Exp(*d.scale))
 	case s == 0:
 		d.unsure(name, "the model's files do not tell")
-	case math.IsNaN(s) || s <= 0 || s > 2000:
-		d.fail(name, "%v is no factor for a cosine: models have 10 to 120", s)
 	case s >= 2.3 && s <= 5.3 && (d.known || d.learned.both()):
 		d.fail(name, "%.4g looks like a logarithm that is not exponentiated: models have 10 to 120, and e to the power of it is %.4g", s, math.Exp(s))
 	case s < 5.3 || s > 250:

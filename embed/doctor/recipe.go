@@ -116,6 +116,8 @@ func (d *doctor) checkResize(ctx context.Context, better string) {
 		d.fail(name, "%s", better)
 	case how == "shortest" && d.siglip() && !d.cropIsBetter(ctx):
 		d.fail(name, "%s: this is a SigLIP model, and their pictures are squashed to both sides, not cut", says)
+	case how == "squash" && !d.known && d.model.Architecture == "clip" && d.model.Layout == "transformers.js":
+		d.unsure(name, "%s: CLIP's are cut, as a rule", says)
 	default:
 		d.pass(name, "%s", says)
 	}
