@@ -14,7 +14,7 @@ import (
 func newModelCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "model", Short: "List, get, describe and import models, and have the index answer with another one", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
-	cmd.AddCommand(newModelListCommand(a), newModelPullCommand(a), newModelInfoCommand(a), newModelImportCommand(a), newModelExportCommand(a), newModelSwitchCommand(a))
+	cmd.AddCommand(newModelListCommand(a), newModelPullCommand(a), newModelInfoCommand(a), newModelImportCommand(a), newModelExportCommand(a), newModelDoctorCommand(a), newModelSwitchCommand(a))
 	return cmd
 }
 
