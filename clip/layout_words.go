@@ -9,7 +9,7 @@ import (
 )
 
 // tokenizerFiles are what OpenTokenizer reads, as far as it is there.
-var tokenizerFiles = []string{"tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "vocab.txt", simpleVocabulary}
+var tokenizerFiles = []string{"tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "vocab.txt", simpleVocabulary, fairseqPieces, sentencePiece, gemmaTokenizer}
 
 // english is NLLB's name for texts in English, which these models are searched in
 // unless somebody says otherwise.
@@ -59,6 +59,8 @@ func family(t *Tokenizer, c config, masked, fixed bool, length, limit int) (int,
 		w.Clean = map[string]string{"whitespace": "open_clip", "lower": "open_clip_lower"}[clean]
 	case c.TextCfg.Tokenizer != "":
 		w.Clean = "open_clip"
+	case c.isSigLIP() && t.bare && t.Kind() == "unigram":
+		w.Clean = "canonicalize" // as a tokenizer.json would say
 	case c.isSigLIP() && t.Kind() == "bpe":
 		w.Clean = "lower" // SigLIP2 reads lower case only; its tokenizer long left that to its users
 	}

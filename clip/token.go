@@ -30,6 +30,7 @@ type Tokenizer struct {
 	model         model
 	before, after []int64 // begin and end tokens
 	clip          bool    // it is CLIP's own
+	bare          bool    // nothing says how texts are normalised for this model
 	prefix        string  // before every text, once that is cleaned
 	noEnd         bool    // after is cut off again
 	known         func(token string) (id int64, ok bool)
@@ -60,7 +61,9 @@ type TokenizerOptions struct {
 
 // OpenTokenizer reads a tokenizer from the root of fsys: tokenizer.json, else
 // vocab.json with merges.txt or open_clip's bpe_simple_vocab_16e6.txt.gz (CLIP's),
-// else vocab.txt (BERT's). Its error wraps [fs.ErrNotExist] if none of them is there.
+// else vocab.txt (BERT's), else SentencePiece's own model (sentencepiece.bpe.model with
+// XLM-R's numbers, spiece.model, tokenizer.model). Its error wraps [fs.ErrNotExist] if
+// none of them is there.
 func OpenTokenizer(fsys fs.FS, o TokenizerOptions) (*Tokenizer, error) {
 	if o.ContextLength < 0 {
 		return nil, fmt.Errorf("texts of %d tokens: %w", o.ContextLength, clipsearch.ErrInvalid)
@@ -73,6 +76,9 @@ func OpenTokenizer(fsys fs.FS, o TokenizerOptions) (*Tokenizer, error) {
 		{"vocab.json", readClipVocabulary},
 		{simpleVocabulary, readSimpleVocabulary},
 		{"vocab.txt", readBertVocabulary},
+		{fairseqPieces, readFairseqPieces},
+		{sentencePiece, readSentencePiece},
+		{gemmaTokenizer, readSentencePiece},
 	} {
 		data, err := readFile(fsys, source.name, maxTokenizerFile)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -87,7 +93,7 @@ func OpenTokenizer(fsys fs.FS, o TokenizerOptions) (*Tokenizer, error) {
 		}
 		return t, nil
 	}
-	return nil, fmt.Errorf("no tokenizer is here, neither tokenizer.json nor vocab.json nor vocab.txt: %w (%w)", fs.ErrNotExist, clipsearch.ErrInvalid)
+	return nil, fmt.Errorf("no tokenizer is here, neither tokenizer.json nor vocab.json nor vocab.txt nor spiece.model: %w (%w)", fs.ErrNotExist, clipsearch.ErrInvalid)
 }
 
 func openTokenizer(fsys fs.FS, data []byte, read func(fs.FS, []byte) (*tokenizerFile, error), o TokenizerOptions) (*Tokenizer, error) {
@@ -106,6 +112,7 @@ func openTokenizer(fsys fs.FS, data []byte, read func(fs.FS, []byte) (*tokenizer
 	t.pad = file.pad(config)
 	clip, isClip := clipModel(t.model)
 	t.length, t.clip, t.prefix, t.noEnd = 64, isClip, o.Prefix, o.NoEnd
+	t.bare = file.marks != nil
 	t.known = func(token string) (int64, bool) {
 		id, ok := file.vocab.find(token)
 		return int64(id), ok

@@ -24,6 +24,12 @@ type tokenizerFile struct {
 	vocab    *vocabulary
 	merges   [][2]string
 	scores   []float64 // of Unigram
+
+	// Of a SentencePiece model, in the place of what a tokenizer.json says:
+	normal        normalizer
+	before, after []int64
+	marks         map[string]int64 // no text becomes one of them
+	unknown       int32            // of BPE, if it is one of the marks
 }
 
 // modelSettings are the keys of a model that are read, besides its tokens.
@@ -176,11 +182,17 @@ func (f *tokenizerFile) tokenizer() (*Tokenizer, error) {
 	if t.normalize, err = newNormalizer(f.normalizer, newStages("normalizer")); err != nil {
 		return nil, err
 	}
+	if f.normal != nil {
+		t.normalize = f.normal
+	}
 	if t.split, err = newSplitter(f.splitter, newStages("pre_tokenizer")); err != nil {
 		return nil, err
 	}
 	if t.before, t.after, err = readTemplate(f.template, newStages("post_processor")); err != nil {
 		return nil, err
+	}
+	if f.marks != nil {
+		t.before, t.after = f.before, f.after
 	}
 	if n := max(len(t.before), len(t.after)); n > maxMarks {
 		return nil, fmt.Errorf("post_processor: %d tokens before or behind a text, more than %d: %w", n, maxMarks, clipsearch.ErrInvalid)
@@ -200,7 +212,10 @@ func (f *tokenizerFile) tokenizer() (*Tokenizer, error) {
 			raw = append(raw, a)
 			continue
 		}
-		if a.Content = t.normalize(a.Content); len(a.Content) > maxToken {
+		if f.normal == nil {
+			a.Content = t.normalize(a.Content)
+		}
+		if len(a.Content) > maxToken {
 			return nil, fmt.Errorf("added token %d has %d bytes when it is normalised: %w", a.ID, len(a.Content), clipsearch.ErrInvalid)
 		}
 		normal = append(normal, a)
@@ -229,7 +244,11 @@ func (f *tokenizerFile) model() (model, error) {
 		if err := set(&o); err != nil {
 			return nil, err
 		}
-		return newBPE(f.vocab, f.merges, o)
+		m, err := newBPE(f.vocab, f.merges, o)
+		if err == nil && f.marks != nil {
+			m.unknown = f.unknown
+		}
+		return m, err
 	case f.kind == "WordPiece" && f.scores == nil:
 		var o wordPieceOptions
 		if err := set(&o); err != nil {
@@ -253,6 +272,9 @@ func (f *tokenizerFile) pad(c tokenizerConfig) int64 {
 		return *f.padding.ID
 	}
 	for _, name := range []string{c.pad, "<pad>", "[PAD]"} {
+		if id, ok := f.marks[name]; ok {
+			return id
+		}
 		for _, a := range f.added {
 			if a.Content == name && name != "" {
 				return int64(a.ID)
@@ -270,6 +292,8 @@ type tokenizerConfig struct {
 	pad   string
 	cased bool // letters keep their case; said for vocab.txt alone
 	limit int  // ids that a text may have; 0: not said, or not meant
+	// Said for SentencePiece's own models alone: a begin token, and no end token.
+	begins, endless bool
 }
 
 // readTokenizerConfig returns the zero value where there is no such file.
@@ -286,11 +310,14 @@ func readTokenizerConfig(fsys fs.FS) (tokenizerConfig, error) {
 		Pad   json.RawMessage `json:"pad_token"` // its text, or an added token
 		Lower *bool           `json:"do_lower_case"`
 		Limit float64         `json:"model_max_length"` // 1e30 where nobody cared
+		Begin *bool           `json:"add_bos_token"`
+		End   *bool           `json:"add_eos_token"`
 	}
 	if err := json.Unmarshal(data, &file); err != nil {
 		return tokenizerConfig{}, fmt.Errorf("%s: %v: %w", name, err, clipsearch.ErrInvalid)
 	}
 	c := tokenizerConfig{cased: file.Lower != nil && !*file.Lower}
+	c.begins, c.endless = file.Begin != nil && *file.Begin, file.End != nil && !*file.End
 	if file.Limit >= 1 && file.Limit <= 1<<16 {
 		c.limit = int(file.Limit)
 	}
