@@ -25,10 +25,10 @@ type encoderConfig struct {
 // configuration classes. Where a class has no such setting, the file cannot change it.
 var encoderTypes = map[string]struct {
 	defaults hfTower
-	pool     string // what open_clip does with them where it is not told
+	pool     string // what open_clip does with them where it is told null
 	fairseq  bool   // positions are numbered from pad+1
 }{
-	"bert":        {hfTower{Heads: 12, Act: "gelu", Epsilon: 1e-12, Positions: 512, Pad: new(int64(0))}, "pooler", false},
+	"bert":        {hfTower{Heads: 12, Act: "gelu", Epsilon: 1e-12, Positions: 512, Pad: new(int64(0))}, "first", false},
 	"roberta":     {hfTower{Heads: 12, Act: "gelu", Epsilon: 1e-12, Positions: 512, Pad: new(int64(1))}, "mean", true},
 	"xlm-roberta": {hfTower{Heads: 12, Act: "gelu", Epsilon: 1e-12, Positions: 512, Pad: new(int64(1))}, "mean", true},
 	"distilbert":  {hfTower{Heads: 12, Act: "gelu", Epsilon: 1e-12, Positions: 512, Pad: new(int64(0))}, "", false},
@@ -125,7 +125,7 @@ func namedEncoder(fsys fs.FS, name string) (encoderConfig, error) {
 	if fs.ValidPath(file) {
 		err = readJSON(fsys, file, &c)
 	}
-	if missing(err) {
+	if isMissing(err) {
 		var ok bool
 		if c, ok = knownEncoders[path.Base(name)]; !ok {
 			return c, fmt.Errorf("the text encoder %s is not known here: put its config.json to %s below the model's directory: %w", name, file, clipsearch.ErrInvalid)
@@ -148,7 +148,7 @@ func textLimit(fsys fs.FS, otherwise, most int) (int, error) {
 	var c struct {
 		Length float64 `json:"model_max_length"` // 10³⁰ where there is no limit
 	}
-	if err := readJSON(fsys, "tokenizer_config.json", &c); err != nil && !missing(err) {
+	if err := readJSON(fsys, "tokenizer_config.json", &c); err != nil && !isMissing(err) {
 		return 0, err
 	}
 	if c.Length >= 1 && c.Length <= float64(most) {

@@ -1,6 +1,7 @@
 package clip
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -98,10 +99,8 @@ func readLayout(fsys fs.FS, precision, part string) (Model, error) {
 			}
 		}
 	}
-	if part == "" {
-		if m, err := readWeights(fsys, precision); !missing(err) {
-			return m, err
-		}
+	if m, err := readWeights(fsys, precision); !isMissing(err) {
+		return m, err
 	}
 	var tried []string
 	for _, l := range layouts {
@@ -198,7 +197,7 @@ func (f found) read(fsys fs.FS) (Model, error) {
 		return Model{}, err
 	}
 	var c config
-	if err := readJSON(fsys, "config.json", &c); err != nil && !missing(err) {
+	if err := readJSON(fsys, "config.json", &c); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return Model{}, err
 	}
 	c.describe(&m)

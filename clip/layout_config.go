@@ -2,6 +2,7 @@ package clip
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math"
@@ -34,7 +35,7 @@ type config struct {
 	VisionCfg struct {
 		ImageSize json.RawMessage `json:"image_size"`
 	} `json:"vision_cfg"`
-	size int // of pictures, where another file has told it
+	Nested *config `json:"model_cfg"` // open_clip_config.json has all in it
 }
 
 // initialScale is what nearly every model began its training with, and what its
@@ -80,16 +81,10 @@ func (c config) contextLength() int {
 // chineseLength is what Chinese-CLIP was trained with; BERT would take more.
 const chineseLength = 52
 
-// sizedConfig is a config.json that tells a picture's size.
-func sizedConfig(size int) config { return config{size: size} }
-
 func (c config) imageSize() int {
-	if c.size > 0 {
-		return c.size
-	}
 	for _, raw := range []json.RawMessage{c.VisionConfig.ImageSize, c.VisionCfg.ImageSize} {
-		if edge := oneSize(raw); edge > 0 {
-			return edge
+		if s, err := readSides(raw); err == nil && s.edge > 0 {
+			return s.edge
 		}
 	}
 	return 0
@@ -105,3 +100,6 @@ func readJSON(fsys fs.FS, name string, v any) error {
 	}
 	return nil
 }
+
+// isMissing reports whether err says that a file is not there.
+func isMissing(err error) bool { return errors.Is(err, fs.ErrNotExist) }

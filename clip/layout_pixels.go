@@ -11,11 +11,6 @@ import (
 	"github.com/clipsearch/clipsearch/internal/graph"
 )
 
-// readPreprocess is pixels for a model without a graph to ask.
-func readPreprocess(fsys fs.FS, l layout, c config) (Preprocess, error) {
-	return found{layout: l}.pixels(fsys, c, graph.Graph{})
-}
-
 // pixels reads the first of f's files that is there; without any it is CLIP's own
 // recipe. The size is the graph's where that is told nowhere else.
 func (f found) pixels(fsys fs.FS, c config, g graph.Graph) (Preprocess, error) {
@@ -27,7 +22,7 @@ func (f found) pixels(fsys fs.FS, c config, g graph.Graph) (Preprocess, error) {
 	for _, name := range f.preprocess {
 		var file preprocessFile
 		err := readJSON(fsys, name, &file)
-		if missing(err) {
+		if isMissing(err) {
 			continue
 		}
 		if err == nil {
@@ -203,15 +198,6 @@ type sides struct {
 	edge     int
 	apart    bool // height and width are named
 	shortest bool // the shortest edge is
-}
-
-// oneSize is the edge of a size, 0 of one that cannot be read.
-func oneSize(raw json.RawMessage) int {
-	s, err := readSides(raw)
-	if err != nil {
-		return 0
-	}
-	return s.edge
 }
 
 // readSides reads a size; none is one of 0.

@@ -2,6 +2,7 @@ package clip
 
 import (
 	"cmp"
+	"errors"
 	"io/fs"
 
 	"github.com/clipsearch/clipsearch/internal/graph"
@@ -24,7 +25,7 @@ func (m *Model) setWords(dirs []string, c config, g graph.Graph) error {
 		length = c.contextLength()
 	}
 	t, dir, limit, err := openAnyTokenizer(m.fsys, dirs)
-	if missing(err) {
+	if errors.Is(err, fs.ErrNotExist) {
 		m.ContextLength = cmp.Or(length, defaultLength)
 		return nil
 	}
@@ -34,29 +35,6 @@ func (m *Model) setWords(dirs []string, c config, g graph.Graph) error {
 	_, masked := g.Input("attention_mask")
 	m.ContextLength, m.Tokenizer = family(t, c, masked, fixed, length, limit)
 	m.Tokenizer.Dir = dir
-	return nil
-}
-
-// setTokenizer finds out whether there is a tokenizer beside weights and how its ids
-// are padded; the families say more.
-func (m *Model) setTokenizer(fsys fs.FS) error {
-	t, err := m.OpenTokenizer()
-	if missing(err) {
-		m.Tokenizer = Words{}
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	switch m.kind = t.Kind(); m.kind {
-	case "bpe":
-		m.Tokenizer.PadTo = m.ContextLength
-	default:
-		m.Tokenizer.Pad = t.PadID()
-		if m.Tokenizer.Clean == "open_clip" {
-			m.Tokenizer.Clean = "none"
-		}
-	}
 	return nil
 }
 
@@ -108,7 +86,7 @@ func openAnyTokenizer(fsys fs.FS, dirs []string) (t *Tokenizer, dir string, limi
 			continue // a folder of such a name is not possible here
 		}
 		t, err := OpenTokenizer(sub, TokenizerOptions{})
-		if missing(err) && !anyTokenizer(sub) {
+		if errors.Is(err, fs.ErrNotExist) && !anyTokenizer(sub) {
 			continue
 		}
 		if err != nil {

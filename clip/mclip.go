@@ -68,7 +68,7 @@ func mclipBuilder(fsys fs.FS) (builder, error) {
 // tokens, where the tokenizer does not say otherwise.
 func (m *Model) textOnly(fsys fs.FS, e encoderConfig, usual int) (err error) {
 	m.Text, m.Tokenizer.Clean = m.Weights, "none"
-	if err := m.setTokenizer(fsys); err != nil {
+	if err := m.setTokenizer(fsys, config{}); err != nil {
 		return err
 	}
 	m.Tokenizer.Pad, m.Tokenizer.PadTo = *e.Pad, 0

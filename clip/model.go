@@ -2,6 +2,7 @@ package clip
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -161,8 +162,8 @@ func (m Model) valid() error {
 	case m.ContextLength < 0 || m.ContextLength > 1<<16 || m.Tokenizer.PadTo < 0 || m.Tokenizer.PadTo > 1<<16:
 		return invalid("texts of %d ids, padded to %d", m.ContextLength, m.Tokenizer.PadTo)
 	}
-	for _, f := range append([]File{{Name: m.Image}, {Name: m.Text}, {Name: m.Weights}}, m.Files...) {
-		if f.Name != "" && !fs.ValidPath(f.Name) {
+	for _, f := range append([]File{{Name: cmp.Or(m.Image, m.Text)}, {Name: cmp.Or(m.Text, m.Image)}, {Name: cmp.Or(m.Weights, m.Image, m.Text)}}, m.Files...) {
+		if !fs.ValidPath(f.Name) {
 			return invalid("%q is no file below the model's directory", f.Name)
 		}
 	}

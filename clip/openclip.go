@@ -84,17 +84,18 @@ func describeOpenCLIP(fsys fs.FS, m *Model) (bool, error) {
 	m.Layout, m.Image, m.Text = "open_clip", m.Weights, m.Weights
 	m.Architecture = cmp.Or(c.Vision.TimmModel, "clip")
 	m.ContextLength = cmp.Or(c.Text.Context, 77)
-	if c.Text.TokenizerKwargs.Clean != "" {
-		m.Tokenizer.Clean = c.Text.TokenizerKwargs.Clean
-	}
-	size := oneSize(c.Vision.ImageSize)
-	if m.Preprocess, err = readPreprocess(fsys, layout{preprocess: []string{"open_clip_config.json"}, crop: "round"}, sizedConfig(cmp.Or(size, 224))); err != nil {
+	words, err := readConfig(fsys, "open_clip_config.json")
+	if err != nil {
 		return false, err
 	}
-	if size > 0 && m.Preprocess.Size != size {
-		return false, fmt.Errorf("open_clip_config.json: pictures are prepared at %d pixels, but the tower takes %d: %w", m.Preprocess.Size, size, clipsearch.ErrInvalid)
+	size, err := c.Vision.size()
+	if err != nil {
+		return false, err
 	}
-	if err := m.setTokenizer(fsys); err != nil {
+	if err := m.prepare(fsys, "open_clip_config.json", "round", size); err != nil {
+		return false, err
+	}
+	if err := m.setTokenizer(fsys, words); err != nil {
 		return false, err
 	}
 	switch {
@@ -108,14 +109,22 @@ func describeOpenCLIP(fsys fs.FS, m *Model) (bool, error) {
 	return true, nil
 }
 
+// size is that of a picture.
+func (v openVision) size() (int, error) {
+	s, err := readSides(v.ImageSize)
+	return cmp.Or(s.edge, 224), err
+}
+
 func openCLIPBuilder(fsys fs.FS) (builder, error) {
 	c, err := readOpenConfig(fsys)
 	if err != nil {
 		return builder{}, err
 	}
 	b := builder{ignored: []string{"logit_scale", "logit_bias", "attn_mask", "text.attn_mask"}}
-	size := oneSize(c.Vision.ImageSize)
-	size = cmp.Or(size, 224)
+	size, err := c.Vision.size()
+	if err != nil {
+		return b, err
+	}
 	switch {
 	case c.Vision.TimmModel != "":
 		b.image, err = timmTower(c.Vision, size)
@@ -210,82 +219,6 @@ func openTextTower(c openConfig) (func(*params) *onnx.Value, error) {
 			},
 		}.build(p)
 	}, nil
-}
-
-// timmTower is one of timm's networks behind open_clip's TimmModel, by the kind of
-// its tensors.
-func timmTower(v openVision, size int) (func(*params) *onnx.Value, error) {
-	return func(p *params) *onnx.Value {
-		for _, kind := range timmKinds {
-			if p.has("visual.trunk." + kind.tensor) {
-				return timmHead(p, kind.build(p, v, size))
-			}
-		}
-		p.g.Fail(fmt.Errorf("the network %s of timm is not built here", v.TimmModel))
-		return nil
-	}, nil
-}
-
-// timmKinds are told by a tensor that only they have.
-var timmKinds = []struct {
-	tensor string
-	build  func(p *params, v openVision, size int) *onnx.Value
-}{
-	{"blocks.0.attn.qkv.weight", timmViT},
-}
-
-// timmHead is what TimmModel puts behind its trunk: a linear layer, an MLP, or
-// nothing.
-func timmHead(p *params, x *onnx.Value) *onnx.Value {
-	switch {
-	case p.has("visual.head.proj.weight"):
-		return p.linear(x, "visual.head.proj")
-	case p.has("visual.head.mlp.fc1.weight"):
-		return p.linear(p.g.Gelu(p.linear(x, "visual.head.mlp.fc1")), "visual.head.mlp.fc2")
-	}
-	return x
-}
-
-// timmViT is timm's VisionTransformer: SigLIP's towers and others.
-func timmViT(p *params, v openVision, size int) *onnx.Value {
-	const base = "visual.trunk."
-	t := vit{
-		size: size, patch: base + "patch_embed.proj", positions: base + "pos_embed", normPost: base + "norm", pool: "avg",
-		stack: stack{activation: "gelu", epsilon: 1e-6, names: timmBlock("visual.trunk")},
-		project: func(p *params, x *onnx.Value) *onnx.Value {
-			if p.has(base + "head.weight") {
-				return p.linear(x, base+"head")
-			}
-			return x
-		},
-	}
-	if p.has(base + "cls_token") {
-		t.class, t.pool = base+"cls_token", "tok"
-	}
-	if p.has(base + "norm_pre.weight") {
-		t.normPre = base + "norm_pre"
-	}
-	if p.has(base + "fc_norm.weight") {
-		t.normPost, t.postAfter, t.pool = base+"fc_norm", true, "avg"
-	}
-	if p.has(base + "attn_pool.latent") {
-		h := base + "attn_pool."
-		t.pool = "map"
-		t.head = mapNames{probe: h + "latent", q: h + "q", kv: h + "kv", out: h + "proj", norm: h + "norm", fc1: h + "mlp.fc1", fc2: h + "mlp.fc2"}
-	}
-	d := p.dim(base+"patch_embed.proj.weight", 4, 0)
-	t.heads = timmHeads(d)
-	return t.build(p)
-}
-
-// timmHeads is how many heads timm's networks of a width have: neither a tensor nor
-// open_clip's configuration tells. They are 64 wide, but for SO400M's (1152: 16
-// heads of 72).
-func timmHeads(d int) int {
-	if d == 1152 {
-		return 16
-	}
-	return max(1, d/64)
 }
 
 // known reports whether s is one of list.

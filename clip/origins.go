@@ -1,7 +1,6 @@
 package clip
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"math"
@@ -9,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/clipsearch/clipsearch"
+	"github.com/clipsearch/clipsearch/internal/graph"
 )
 
 // origin is a way in which checkpoints lie in the wild as weights: whose towers are
@@ -123,16 +123,48 @@ func (m *Model) readScale(w *Weights) error {
 }
 
 // wordFiles are what a tokenizer may consist of.
-func wordFiles(dir string) []string {
+func wordFiles(dir string) (list []string) {
 	if dir == "" {
 		return nil
 	}
-	var list []string
-	for _, name := range append([]string{"special_tokens_map.json"}, tokenizerFiles...) {
+	for _, name := range tokenizerFiles {
 		list = append(list, path.Join(dir, name))
 	}
 	return list
 }
 
-// missing reports an error that says that a file is not there.
-func missing(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+// setTokenizer finds out whether there is a tokenizer, and what its family does with
+// words; c is the model's configuration.
+func (m *Model) setTokenizer(fsys fs.FS, c config) error {
+	t, dir, _, err := openAnyTokenizer(fsys, []string{".", "tokenizer"})
+	if isMissing(err) {
+		m.Tokenizer = Words{}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	m.kind = t.Kind()
+	_, m.Tokenizer = family(t, c, false, false, m.ContextLength, 0)
+	m.Tokenizer.Dir = dir
+	return nil
+}
+
+// readConfig reads what a configuration file says of pictures and words.
+func readConfig(fsys fs.FS, name string) (c config, err error) {
+	if err = readJSON(fsys, name, &c); err == nil && c.Nested != nil {
+		c = *c.Nested
+	}
+	return c, err
+}
+
+// prepare reads how a tower's pictures are prepared, which must fit its size.
+func (m *Model) prepare(fsys fs.FS, file, crop string, size int) (err error) {
+	var c config
+	c.VisionConfig.ImageSize = fmt.Append(nil, size)
+	m.Preprocess, err = found{layout: layout{preprocess: []string{file}, crop: crop}}.pixels(fsys, c, graph.Graph{})
+	if err == nil && m.Preprocess.Size != size {
+		err = fmt.Errorf("%s: pictures are prepared at %d pixels, but the tower takes %d: %w", file, m.Preprocess.Size, size, clipsearch.ErrInvalid)
+	}
+	return err
+}

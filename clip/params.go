@@ -186,6 +186,24 @@ func (p *params) gemmRows(x *onnx.Value, t Tensor, from, to int, bias *onnx.Valu
 	return p.g.Gemm(x, p.part(t, from*in, to*in, to-from, in), bias, true)
 }
 
+// linear1x1 is linear where the weight may also be that of a convolution of one
+// place, [out,in,1,1].
+func (p *params) linear1x1(x *onnx.Value, name string) *onnx.Value {
+	t := p.find(name + ".weight")
+	if len(t.Shape) != 4 {
+		return p.linear(x, name)
+	}
+	if t.Shape[1] != width(x) || t.Shape[2] != 1 || t.Shape[3] != 1 {
+		p.g.Fail(fmt.Errorf("tensor %s.weight has the shape %v, not [out,%d,1,1]", name, t.Shape, width(x)))
+	}
+	t.Shape = t.Shape[:2]
+	var bias *onnx.Value
+	if p.has(name + ".bias") {
+		bias = p.value(name + ".bias")
+	}
+	return p.gemm(x, t, 0, bias)
+}
+
 // norm is a layer normalization.
 func (p *params) norm(x *onnx.Value, name string, epsilon float64) *onnx.Value {
 	d := width(x)

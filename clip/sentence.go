@@ -70,7 +70,7 @@ func (s *sentenceModel) readEncoder(fsys fs.FS) (err error) {
 	}
 	err = readJSON(fsys, path.Join(s.dir, "sentence_bert_config.json"), &c)
 	s.most = min(c.Most, s.encoder.most())
-	if missing(err) {
+	if isMissing(err) {
 		err = nil
 	}
 	return err

@@ -136,7 +136,7 @@ func openTokenizer(fsys fs.FS, data []byte, read func(fs.FS, []byte) (*tokenizer
 	case "lower":
 		t.clean = lowerPython
 	default:
-		return nil, fmt.Errorf("cleaning %.100q is none of none, open_clip, open_clip_lower, canonicalize and lower: %w", o.Clean, clipsearch.ErrInvalid)
+		return nil, fmt.Errorf("cleaning %q is none of none, open_clip, open_clip_lower, canonicalize and lower: %w", o.Clean, clipsearch.ErrInvalid)
 	}
 	return t, nil
 }

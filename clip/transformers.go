@@ -59,14 +59,23 @@ var hfFamilies = map[string]hfFamily{
 			return nil
 		},
 	},
+	"metaclip_2": { // CLIP with other words; an end token 2 is one
+		text:   hfTower{Heads: 8, Act: "quick_gelu", Epsilon: 1e-5, Positions: 77, EOS: json.RawMessage("49407")},
+		vision: clipVision,
+		clean:  "none", towers: hfCLIP,
+		tokens: func(_ hfConfig, m *Model) error {
+			m.Tokenizer.PadTo = 0
+			return nil
+		},
+	},
 	"siglip": {
 		text:   hfTower{Heads: 12, Act: "gelu_pytorch_tanh", Epsilon: 1e-6, Positions: 64},
 		vision: hfTower{Heads: 12, Act: "gelu_pytorch_tanh", Epsilon: 1e-6, ImageSize: 224},
 		clean:  "canonicalize", towers: hfSigLIP,
 		tokens: func(_ hfConfig, m *Model) error {
 			m.Tokenizer.PadTo = m.ContextLength
-			if m.kind == "bpe" { // SigLIP 2: trained on lower case, and punctuation stays
-				m.Tokenizer.Clean = "lower"
+			if m.kind == "unigram" { // the first SigLIP; the second reads punctuation
+				m.Tokenizer.Clean = "canonicalize"
 			}
 			return nil
 		},
@@ -123,11 +132,15 @@ func describeTransformers(fsys fs.FS, m *Model) (bool, error) {
 	m.Text, m.ContextLength, m.Tokenizer.Clean = m.Weights, c.Text.Positions, f.clean
 	if c.Vision.ImageSize > 0 {
 		m.Image = m.Weights
-		if m.Preprocess, err = readPreprocess(fsys, layout{preprocess: []string{"preprocessor_config.json"}, crop: "floor"}, sizedConfig(c.Vision.ImageSize)); err != nil {
+		if err := m.prepare(fsys, "preprocessor_config.json", "floor", c.Vision.ImageSize); err != nil {
 			return false, err
 		}
 	}
-	if err := m.setTokenizer(fsys); err != nil {
+	words, err := readConfig(fsys, "config.json")
+	if err != nil {
+		return false, err
+	}
+	if err := m.setTokenizer(fsys, words); err != nil {
 		return false, err
 	}
 	return true, f.tokens(c, m)
@@ -157,7 +170,7 @@ func hfCLIP(c hfConfig, b *builder) {
 			stack:     stack{heads: c.Text.Heads, activation: c.Text.Act, epsilon: c.Text.Epsilon, causal: true, names: hfBlock(base + "encoder")},
 			project:   func(p *params, x *onnx.Value) *onnx.Value { return p.linear(x, "text_projection") },
 		}
-		t.pool, t.eos = c.Text.ending()
+		t.pool, t.eos = c.Text.ending(c.ModelType == "clip")
 		return t.build(p)
 	}
 }
@@ -181,14 +194,14 @@ func hfCLIPVision(c hfConfig) func(*params) *onnx.Value {
 }
 
 // ending says which row of a text is its feature. Configurations of before
-// June 2023 say that the end token is 2, which it is not; with them the largest id
-// is meant (huggingface/transformers#24773).
-func (t hfTower) ending() (pool string, eos int64) {
+// June 2023 say that the end token is 2, which it is not in CLIP; with them the
+// largest id is meant (huggingface/transformers#24773).
+func (t hfTower) ending(clip bool) (pool string, eos int64) {
 	var list []int64
 	if json.Unmarshal(t.EOS, &eos) != nil && json.Unmarshal(t.EOS, &list) == nil && len(list) > 0 {
 		eos = list[0]
 	}
-	if eos == 2 || eos == 0 {
+	if clip && (eos == 2 || eos == 0) {
 		return "argmax", 0
 	}
 	return "eos", eos

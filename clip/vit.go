@@ -13,13 +13,14 @@ type vit struct {
 	size      int    // of a picture; 0: as many patches as there are positions
 	patch     string // weight [D,3,P,P] and perhaps a bias
 	class     string // whole name, D numbers
-	positions string // whole name, [1+]L × D numbers
+	positions string // whole name, [1+]L × D numbers; a class token may have none
 	normPre   string
 	normPost  string
 	pool      string // "tok", "avg" (of the patches), "map" (an attention head)
 	postAfter bool   // the last norm comes after pooling, or before it
 	head      mapNames
 	project   func(p *params, x *onnx.Value) *onnx.Value // of [batch,D]; nil: none
+	stem      func(pixels *onnx.Value) *onnx.Value       // [batch,D,h,w], in place of patch; nil: none
 }
 
 // build returns the features of pictures.
@@ -37,6 +38,10 @@ func (t vit) build(p *params) *onnx.Value {
 
 // embed cuts pictures into patches and adds positions: rows [batch·length,D].
 func (t vit) embed(p *params) (*onnx.Value, sequence) {
+	if t.stem != nil {
+		f := fieldOf(p.g, t.stem(p.g.Input(PixelsPort, onnx.Float, batch, onnx.N(3), onnx.N(t.size), onnx.N(t.size))))
+		return t.placed(p, f.rows, int(f.h*f.w))
+	}
 	w := p.find(t.patch+".weight", anyDim, 3, anyDim, anyDim)
 	d, side := w.Shape[0], w.Shape[2]
 	pos := p.find(t.positions)
@@ -54,13 +59,20 @@ func (t vit) embed(p *params) (*onnx.Value, sequence) {
 	}
 	size := max(t.size, grid*side)
 	pixels := p.g.Input(PixelsPort, onnx.Float, batch, onnx.N(3), onnx.N(size), onnx.N(size))
-	x := p.patches(pixels, w, t.patch, grid, side)
+	return t.placed(p, p.patches(pixels, w, t.patch, grid, side), n)
+}
+
+// placed puts the class token, if there is one, before the n patches x of each
+// picture, and adds positions.
+func (t vit) placed(p *params, x *onnx.Value, n int) (*onnx.Value, sequence) {
+	d := width(x)
 	x = p.g.Reshape(x, batch, onnx.N(n), onnx.N(d))
-	if extra > 0 {
+	if t.class != "" {
 		x = p.g.PadFront(x, 1, 1)
+		n++
 	}
-	x = p.g.Add(x, t.offsets(p, pos, n+extra, d))
-	return rows(p.g, x), sequence{length: onnx.N(n + extra)}
+	x = p.g.Add(x, t.offsets(p, n, d))
+	return rows(p.g, x), sequence{length: onnx.N(n)}
 }
 
 // patches is a convolution whose stride is its size, as one product of rows:
@@ -80,24 +92,24 @@ func (p *params) patches(pixels *onnx.Value, w Tensor, name string, grid, side i
 	return p.g.Gemm(x, p.reshaped(name+".weight", w.Shape[0], 3*side*side), bias, true)
 }
 
-// offsets are the positions, the class token's embedding added to its own: its row
-// was left empty.
-func (t vit) offsets(p *params, pos Tensor, n, d int) *onnx.Value {
+// offsets are the positions, the class token's embedding added to its own, if it
+// has one: its row was left empty.
+func (t vit) offsets(p *params, n, d int) *onnx.Value {
 	if t.class == "" {
 		return p.reshaped(t.positions, 1, n, d)
 	}
-	x := p.floats(t.positions)
-	if !p.shapes {
-		for i, c := range p.floats(t.class) {
-			if i < d {
-				x[i] += c
-			}
+	x, class := p.floats(t.positions), p.floats(t.class)
+	if len(class) != d || len(x) != n*d && len(x) != (n-1)*d {
+		p.g.Fail(fmt.Errorf("%d patches of width %d with positions of %v and a class token of %v", n-1, d, p.find(t.positions).Shape, p.find(t.class).Shape))
+	}
+	if len(x) < n*d {
+		x = append(class, x...)
+	} else {
+		for i, c := range class {
+			x[i] += c
 		}
 	}
-	if elements(p.find(t.class).Shape) != d {
-		p.g.Fail(fmt.Errorf("tensor %s has the shape %v, not %d numbers", t.class, p.find(t.class).Shape, d))
-	}
-	return p.constant(pos.Name+"+class", x, 1, n, d)
+	return p.constant(t.positions+"+class", x, 1, n, d)
 }
 
 // pooled runs the blocks and makes one row of each picture: [batch,D].

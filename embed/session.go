@@ -20,27 +20,22 @@ type source struct {
 	name   string // of the file, as the model has it
 	path   string // on disk, or ""
 	data   []byte // in memory, where there is no path
-	folder string // of the weights that a graph in memory has in files
+	folder string // of the weights that a graph in memory keeps in files
 }
 
-// source finds the graph of a tower, or builds it, and reads what it says of itself.
+// source reads what the graph of a tower says of itself: the one in the model's file
+// of that name, or the one that is built from the weights there.
 func (e *Encoder) source(side clip.Side, name string) (source, error) {
-	s := source{name: name}
+	s := source{name: name, path: e.model.Path(name)}
 	var err error
-	switch {
-	case e.model.Built():
-		s.folder = e.model.WeightsDir()
-		s.data, err = e.build(side)
-	case e.model.Path(name) != "":
-		s.path = e.model.Path(name)
-	default:
-		s.data, err = fs.ReadFile(e.model.FS(), name)
-	}
-	switch {
-	case err != nil:
-	case s.path != "":
+	if e.model.Built() {
+		s.path, s.folder = "", e.model.WeightsDir()
+		if s.data, err = e.build(side); err == nil {
+			s.Graph, err = graph.Inspect(s.data)
+		}
+	} else if s.path != "" {
 		s.Graph, err = graph.InspectFile(s.path)
-	default:
+	} else if s.data, err = fs.ReadFile(e.model.FS(), name); err == nil {
 		s.Graph, err = graph.Inspect(s.data)
 	}
 	if err != nil {
@@ -49,7 +44,6 @@ func (e *Encoder) source(side clip.Side, name string) (source, error) {
 	return s, nil
 }
 
-// build writes the graph of a tower that is made of weights.
 func (e *Encoder) build(side clip.Side) ([]byte, error) {
 	m, err := e.model.BuildGraph(side)
 	if err != nil {
@@ -121,7 +115,7 @@ func (e *Encoder) session(s source, in []string, out string, o ort.Options) (*or
 	if err := ort.Init(library); err != nil {
 		return nil, err
 	}
-	o.Once, o.Weights, o.Provider = e.opts.Once, s.folder, e.opts.Provider
+	o.Once, o.Folder, o.Provider = e.opts.Once, s.folder, e.opts.Provider
 	o.ExactInt8 = e.model.Precision == "int8" && !slices.Contains(e.model.ExactInt8, s.name)
 	load := func() (*ort.Session, error) {
 		if s.path != "" {

@@ -1,60 +1,21 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"os"
+	"path"
 	"path/filepath"
-	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/clipsearch/clipsearch/clip"
-	"github.com/clipsearch/clipsearch/embed/builtin"
 )
 
 func newModelCommand(a *app) *cobra.Command {
-	cmd := &cobra.Command{Use: "model", Short: "List, describe and import models, and have the index answer with another one", Args: noArgs,
+	cmd := &cobra.Command{Use: "model", Short: "List, get, describe and import models, and have the index answer with another one", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
-	cmd.AddCommand(newModelListCommand(a), newModelInfoCommand(a), newModelImportCommand(a), newModelExportCommand(a), newModelSwitchCommand(a))
+	cmd.AddCommand(newModelListCommand(a), newModelPullCommand(a), newModelInfoCommand(a), newModelImportCommand(a), newModelExportCommand(a), newModelDoctorCommand(a), newModelSwitchCommand(a))
 	return cmd
-}
-
-func newModelListCommand(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use: "list", Short: "List the models that --model knows by name", Args: noArgs,
-		RunE: func(*cobra.Command, []string) error {
-			type row struct {
-				Name string `json:"name"`
-				Path string `json:"path"`
-			}
-			rows := []row{}
-			if m, err := builtin.Model(); err == nil {
-				rows = append(rows, row{m.Name, "builtin"})
-			}
-			entries, err := os.ReadDir(modelsDir())
-			if err != nil && !errors.Is(err, os.ErrNotExist) {
-				return err
-			}
-			for _, e := range entries {
-				if e.IsDir() {
-					rows = append(rows, row{e.Name(), filepath.Join(modelsDir(), e.Name())})
-				}
-			}
-			for _, m := range a.keptModels() {
-				if !slices.ContainsFunc(rows, func(r row) bool { return r.Name == m.Name }) {
-					rows = append(rows, row{m.Name, m.Path("")})
-				}
-			}
-			if a.options.json {
-				return a.printJSON(map[string]any{"models": rows})
-			}
-			for _, r := range rows {
-				fmt.Fprintf(a.stdout, "%s\t%s\n", r.Name, r.Path)
-			}
-			return nil
-		},
-	}
 }
 
 // modelInfo is what `model info --json` prints.
@@ -111,12 +72,14 @@ func (a *app) printModel(i modelInfo) error {
 func newModelImportCommand(a *app) *cobra.Command {
 	var out string
 	cmd := &cobra.Command{
-		Use:   "import DIR",
+		Use:   "import DIR|REPO",
 		Short: "Copy a model and write its manifest",
-		Long: `import reads a directory in one of the layouts of the wild (ONNX graphs of two towers, of one
-or of both, or the safetensors of transformers or open_clip), loads its towers, and copies what
-it needs with a manifest of its sizes, preprocessing, tokenizer and SHA-256.`,
-		Args: exactArgs(1, "one DIR"),
+		Long: `import reads a directory in one of the layouts of the wild (ONNX graphs: onnx/vision_model.onnx
+and text_model.onnx, visual/model.onnx and textual/model.onnx, NAME/visual.onnx and textual.onnx,
+or one model.onnx with either tower or both; or the safetensors of transformers or open_clip),
+loads its towers, and copies what it needs with a manifest of its sizes, preprocessing, tokenizer
+and SHA-256. A REPO of the hub has been pulled before.`,
+		Args: exactArgs(1, "one DIR or REPO"),
 		RunE: func(_ *cobra.Command, args []string) error { return runModelImport(a, args[0], out) },
 	}
 	cmd.Flags().StringVar(&out, "out", "", "write to `DIR` (default: the user's models, under the directory's name)")
@@ -124,9 +87,12 @@ it needs with a manifest of its sizes, preprocessing, tokenizer and SHA-256.`,
 }
 
 func runModelImport(a *app, from, out string) error {
-	m, err := clip.ReadModel(from, a.options.precision)
+	m, err := a.readModel(from)
 	if err != nil {
 		return err
+	}
+	if name, _, _ := strings.Cut(m.Name, "@"); strings.Contains(name, "/") {
+		m.Name = path.Base(name)
 	}
 	if out == "" {
 		out = filepath.Join(modelsDir(), m.Name)

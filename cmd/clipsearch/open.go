@@ -27,6 +27,8 @@ type openOptions struct {
 	once     bool          // the encoder is for a single query
 	anyModel bool          // whatever --model says
 	unload   time.Duration // the image tower, when nobody has used it for so long; 0: never
+	// vet may refuse the model that an index is to be made with; nil takes any.
+	vet func(clip.Model) error
 }
 
 // openIndex makes this process the owner of the index, or a client of its owner.
@@ -91,6 +93,9 @@ func (a *app) indexOptions(encs *encoders, o openOptions) (index.Options, error)
 	switch {
 	case errors.Is(err, clipsearch.ErrNotFound) && o.create:
 		m, err := a.modelForNew()
+		if err == nil && o.vet != nil {
+			err = o.vet(m)
+		}
 		if err != nil {
 			return index.Options{}, err
 		}

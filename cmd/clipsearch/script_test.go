@@ -54,7 +54,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("CLIPSEARCH_INDEX", filepath.Join(e.WorkDir, "index"))
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"npy": npyFromText},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"npy": npyFromText, "hub": scriptHub},
 		Condition: func(cond string) (bool, error) {
 			switch cond {
 			case "onnx":

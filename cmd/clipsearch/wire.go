@@ -91,8 +91,8 @@ func loaderPath() string {
 func modelsDir() string { return filepath.Join(xdg.DataHome, "clipsearch", "models") }
 
 // readModel reads the model that a name or a directory names: "builtin" or the
-// built-in model's own name, a directory, an installed one, or one that the index
-// keeps a copy of.
+// built-in model's own name, a directory, an installed one, one that the index keeps a
+// copy of, or one of the hub that has been pulled.
 func (a *app) readModel(name string) (clip.Model, error) {
 	if name == "" || name == "builtin" {
 		return a.readBuiltin()
@@ -109,6 +109,9 @@ func (a *app) readModel(name string) (clip.Model, error) {
 		}
 	}
 	if m, found, err := a.keptModel(name); found {
+		return m, err
+	}
+	if m, meant, err := a.hubModel(name); meant {
 		return m, err
 	}
 	return clip.Model{}, mistake("no model is called %s, and it is no directory: `clipsearch model list` tells which there are", name)

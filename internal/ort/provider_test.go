@@ -36,9 +36,9 @@ func TestProviders(t *testing.T) {
 	}
 }
 
-// TestWeights: a graph in memory finds its weights in the directory that is named, on
+// TestFolder: a graph in memory finds its weights in the folder that is named, on
 // whatever path it lies.
-func TestWeights(t *testing.T) {
+func TestFolder(t *testing.T) {
 	start(t)
 	model, err := os.ReadFile("testdata/external.onnx")
 	if err != nil {
@@ -48,12 +48,12 @@ func TestWeights(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := ort.Open(model, []string{"x"}, []string{"y"}, ort.Options{Weights: folder, Varying: true})
+	s, err := ort.Open(model, []string{"x"}, []string{"y"}, ort.Options{Folder: folder, Varying: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	runExternal(t, s)
-	if _, err := ort.Open(model, []string{"x"}, []string{"y"}, ort.Options{Weights: t.TempDir()}); err == nil {
+	if _, err := ort.Open(model, []string{"x"}, []string{"y"}, ort.Options{Folder: t.TempDir()}); err == nil {
 		t.Error("a graph whose weights are nowhere: no error")
 	}
 }

@@ -27,8 +27,8 @@ type Options struct {
 	// Provider names what the session runs on; the processor if empty. What it has no
 	// kernels for runs on the processor all the same.
 	Provider string
-	// Weights is the directory of the tensors that a graph in memory has in files.
-	Weights string
+	// Folder is where a graph in memory finds the weights that it keeps in files.
+	Folder string
 }
 
 // Session is a loaded graph. Its methods may be called from several goroutines.
@@ -123,14 +123,14 @@ func sessionOptions(o Options) (*onnx.SessionOptions, error) {
 	if o.ExactInt8 {
 		err = errors.Join(err, so.AddSessionConfigEntry("session.x64quantprecision", "1"))
 	}
-	if o.Weights != "" {
-		err = errors.Join(err, so.AddSessionConfigEntry("session.model_external_initializers_file_folder_path", o.Weights))
-	}
 	if o.Once {
 		err = errors.Join(err, so.AddSessionConfigEntry("session.disable_prepacking", "1"))
 	}
 	if o.Varying {
 		err = errors.Join(err, so.SetMemPattern(false))
+	}
+	if o.Folder != "" {
+		err = errors.Join(err, so.AddSessionConfigEntry("session.model_external_initializers_file_folder_path", o.Folder))
 	}
 	err = errors.Join(err, addProvider(so, o.Provider))
 	if err != nil {
