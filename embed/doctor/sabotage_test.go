@@ -235,7 +235,7 @@ func TestSabotage(t *testing.T) {
 		{"truncated, against its manifest", "files", Quick, trainedModel, func(t *testing.T, dir string) {
 			writeFile(t, dir, "visual.int8.onnx", cut(t, readFile(t, dir, "visual.int8.onnx")))
 		}},
-		{"truncated, random weights", "weights", Quick, tinyModel, edited("textual/model.onnx", cut)},
+		{"truncated, random weights", "layout", Quick, tinyModel, edited("textual/model.onnx", cut)},
 		// Captions find their pictures, so the model is trained, and no trained one has such a factor.
 		{"logit_scale not exponentiated", "logit_scale", Quick, trainedModel, manifest(func(m map[string]any) { m["logit_scale"] = math.Log(20.9) })},
 		// All pictures become one.
