@@ -3,6 +3,7 @@ module github.com/clipsearch/clipsearch/bench
 go 1.26.0
 
 require (
+	github.com/adrg/xdg v0.5.3
 	github.com/clipsearch/clipsearch v0.0.0
 	github.com/coder/hnsw v0.6.1
 	golang.org/x/sys v0.49.0
@@ -44,9 +45,11 @@ require (
 	github.com/json-iterator/go v0.0.0-20171115153421-f7279a603ede // indirect
 	github.com/klauspost/compress v1.18.0 // indirect
 	github.com/mschoch/smat v0.2.0 // indirect
+	github.com/rivo/uniseg v0.4.7 // indirect
 	github.com/viterin/partial v1.1.0 // indirect
 	github.com/viterin/vek v0.4.2 // indirect
 	github.com/x448/float16 v0.8.4 // indirect
+	github.com/yalue/onnxruntime_go v1.27.0 // indirect
 	go.etcd.io/bbolt v1.4.0 // indirect
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
 	go.opentelemetry.io/otel v1.41.0 // indirect

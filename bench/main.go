@@ -1,5 +1,5 @@
-// Command bench measures the vector index: what it finds beside how quickly, and
-// how that stands to its bars. It is a module of its own, so that a peer that is
+// Command bench measures the vector index and the encoders: what they find beside
+// how quickly, and how that stands to their bars. It is a module of its own, so that a peer that is
 // only measured is no dependency of the program.
 //
 //	gate     recall of the exact scan, of the graph, and of the peer github.com/coder/hnsw
@@ -7,8 +7,10 @@
 //	beside   searches beside a writer
 //	index    a whole index: filters, searches beside writes, memory, opening it cold
 //	peer     coder/hnsw over files, as peers.py asks for it
+//	tower    a model's towers, as encoders.py asks for them
 //
-// peers.py sets the index beside hnswlib, faiss and usearch. Nothing is asserted
+// peers.py sets the index beside hnswlib, faiss and usearch, encoders.py the towers
+// beside PyTorch and Python's ONNX Runtime. Nothing is asserted
 // here: where a figure falls short of its bar, its line says so.
 package main
 
@@ -27,6 +29,7 @@ var verbs = map[string]func(ctx context.Context, args []string) error{
 	"beside":  runBeside,
 	"index":   runIndex,
 	"opened":  runOpened, // a process of its own, which index starts
+	"tower":   runTower,  // a process of its own, which encoders.py starts
 	"peer":    runPeer,
 }
 

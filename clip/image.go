@@ -1,10 +1,12 @@
 package clip
 
 import (
+	"cmp"
 	"fmt"
 	"image"
 	"image/color"
 	"image/draw"
+	"math"
 )
 
 // Preprocess says how a picture becomes the image tower's input: exactly as
@@ -12,21 +14,24 @@ import (
 // was trained and when it was measured.
 type Preprocess struct {
 	Size          int        `json:"size"`          // of both sides
-	Resize        string     `json:"resize"`        // "shortest": that side to Size, then the middle; "squash": both sides. "shortest" if empty
+	Resize        string     `json:"resize"`        // "shortest": that side to Size, then the middle; "squash": both sides; "longest": that side, the rest filled up. "shortest" if empty
 	Interpolation string     `json:"interpolation"` // "bicubic" or "bilinear"; "bicubic" if empty
 	CropRounding  string     `json:"crop_rounding"` // of half an odd margin: "round" to even (torchvision) or "floor" (transformers); "round" if empty
 	Mean          [3]float64 `json:"mean"`          // of values from 0 to 1
 	Std           [3]float64 `json:"std"`
+	Edge          int        `json:"edge,omitempty"` // of the shortest side, where less than all that is left of it is kept; Size if zero
+	Fill          [3]uint8   `json:"fill,omitzero"`  // red, green and blue around a picture whose longest side was taken
 }
 
 // Fit returns img resized and cropped to p.Size x p.Size. A picture that has
-// this size is returned as it is, not copied. Alpha is dropped, as Pillow's
+// this size is returned as it is, not copied, even where p.Edge is larger: it
+// is taken for one that Fit has returned. Alpha is dropped, as Pillow's
 // convert("RGB") drops it: it is neither composited nor multiplied in. Of an
 // [image.RGBA] it is taken to be 255 everywhere.
 func (p Preprocess) Fit(img image.Image) *image.RGBA {
 	src := opaque(img)
 	w, h := src.Rect.Dx(), src.Rect.Dy()
-	if w == p.Size && h == p.Size {
+	if w == p.Size && h == p.Size || p.Size < 1 { // a model of texts alone has no size
 		return src
 	}
 	dst := image.NewRGBA(image.Rect(0, 0, p.Size, p.Size))
@@ -35,25 +40,43 @@ func (p Preprocess) Fit(img image.Image) *image.RGBA {
 		return dst
 	}
 	fullW, fullH := p.resized(w, h)
-	x0, y0 := p.margin(fullW), p.margin(fullH)
-	kernel := p.kernel()
-	columnsFirst := h > fullH && h-fullH > 2*(w-fullW) // as of Pillow 13; rows first until then, with a last bit that differs
-	resample(dst, src,
-		kernel.taps(w, fullW, x0, x0+p.Size),
-		kernel.taps(h, fullH, y0, y0+p.Size), columnsFirst)
+	if p.Resize == "longest" {
+		draw.Draw(dst, dst.Rect, image.NewUniform(color.RGBA{p.Fill[0], p.Fill[1], p.Fill[2], 255}), image.Point{}, draw.Src)
+		at := image.Pt((p.Size-fullW)/2, (p.Size-fullH)/2)
+		whole := dst.SubImage(image.Rectangle{at, at.Add(image.Pt(fullW, fullH))}).(*image.RGBA)
+		p.scale(whole, src, fullW, fullH, 0, 0)
+		return dst
+	}
+	p.scale(dst, src, fullW, fullH, p.margin(fullW), p.margin(fullH))
 	return dst
 }
 
-// resized returns the sides of a w x h picture after the resize, of which the
-// shorter is p.Size and the longer is cut down to it.
+// scale writes the part of src that dst has room for, once src is fullW x fullH,
+// from (x0,y0) on.
+func (p Preprocess) scale(dst, src *image.RGBA, fullW, fullH, x0, y0 int) {
+	w, h := src.Rect.Dx(), src.Rect.Dy()
+	kernel := p.kernel()
+	columnsFirst := h > fullH && h-fullH > 2*(w-fullW) // as of Pillow 13; rows first until then, with a last bit that differs
+	resample(dst, src,
+		kernel.taps(w, fullW, x0, x0+dst.Rect.Dx()),
+		kernel.taps(h, fullH, y0, y0+dst.Rect.Dy()), columnsFirst)
+}
+
+// resized returns the sides of a w x h picture after the resize: with "shortest"
+// the shorter is p.Edge and both are cut down to p.Size.
 func (p Preprocess) resized(w, h int) (int, int) {
+	edge := cmp.Or(p.Edge, p.Size)
 	switch {
 	case p.Resize == "squash":
-		return p.Size, p.Size
+		return edge, edge
+	case p.Resize == "longest": // rounded as open_clip does
+		ratio := float64(max(w, h)) / float64(p.Size)
+		side := func(n int) int { return max(1, int(math.RoundToEven(float64(n)/ratio))) }
+		return side(w), side(h)
 	case w <= h:
-		return p.Size, p.Size * h / w
+		return edge, edge * h / w
 	default:
-		return p.Size * w / h, p.Size
+		return edge * w / h, edge
 	}
 }
 

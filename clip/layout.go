@@ -1,22 +1,25 @@
 package clip
 
 import (
-	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/clipsearch/clipsearch"
+	"github.com/clipsearch/clipsearch/internal/graph"
 )
 
-// layout is a way in which two-tower ONNX models lie in the wild.
+// layout is a way in which ONNX models lie in the wild. A star in its names stands
+// for one folder, the same in all of them.
 type layout struct {
 	name        string
-	image, text string   // files; %s stands for the precision's suffix
-	words       string   // directory of the tokenizer
+	image, text string   // files; %s stands for the precision's suffix; the same: the graph says what it is
+	words       []string // directories where the tokenizer may lie, best first
 	preprocess  []string // files that tell how pixels are prepared, best first
 	crop        string   // what its usual server does with half a pixel
 }
@@ -25,23 +28,60 @@ var layouts = []layout{
 	{
 		name:  "transformers.js", // Xenova/clip-vit-base-patch32 and its like
 		image: "onnx/vision_model%s.onnx", text: "onnx/text_model%s.onnx",
-		words: ".", preprocess: []string{"preprocessor_config.json"}, crop: "floor",
+		words: []string{"."}, preprocess: []string{"preprocessor_config.json"}, crop: "floor",
 	},
 	{
 		name:  "visual-textual", // immich-app/ViT-B-32__openai and its like
 		image: "visual/model%s.onnx", text: "textual/model%s.onnx",
-		words: "textual", preprocess: []string{"visual/preprocess_cfg.json", "open_clip_config.json"}, crop: "floor",
+		words: []string{"textual"}, preprocess: []string{"visual/preprocess_cfg.json", "open_clip_config.json"}, crop: "floor",
+	},
+	{
+		name:  "transformers.js", // plhery/mobileclip2-onnx: several models in one repository
+		image: "onnx/*/vision_model%s.onnx", text: "onnx/*/text_model%s.onnx",
+		words: []string{"onnx/*", "*", "."}, preprocess: []string{"onnx/*/preprocessor_config.json", "*/preprocessor_config.json", "preprocessor_config.json"}, crop: "floor",
+	},
+	{
+		name:  "rclip", // yurijmikhalevich/rclip-models: towers without any description
+		image: "*/visual%s.onnx", text: "*/textual%s.onnx",
+		words: []string{"*", "*/tokenizer", "tokenizer", "."}, preprocess: []string{"*/preprocess_cfg.json", "*/open_clip_config.json", "open_clip_config.json"}, crop: "round",
+	},
+	{
+		name:  "rclip",
+		image: "visual%s.onnx", text: "textual%s.onnx",
+		words: []string{".", "tokenizer"}, preprocess: []string{"preprocess_cfg.json", "open_clip_config.json"}, crop: "round",
+	},
+	{
+		name:  "transformers.js",
+		image: "vision_model%s.onnx", text: "text_model%s.onnx",
+		words: []string{"."}, preprocess: []string{"preprocessor_config.json"}, crop: "floor",
+	},
+	{
+		name:  "joint", // jinaai/jina-clip-v2: one graph of both towers
+		image: "onnx/model%s.onnx", text: "onnx/model%s.onnx",
+		words: []string{"."}, preprocess: []string{"preprocessor_config.json"}, crop: "floor",
+	},
+	{
+		name:  "fastembed", // Qdrant/clip-ViT-B-32-vision and -text: a tower a repository
+		image: "model%s.onnx", text: "model%s.onnx",
+		words: []string{"."}, preprocess: []string{"preprocessor_config.json", "preprocess_cfg.json", "open_clip_config.json"}, crop: "floor",
 	},
 }
 
 // suffixes lists, for each precision, how a graph's file name ends.
 var suffixes = map[string][]string{
 	"fp32": {""},
-	"int8": {"_int8", "_quantized", ".int8"},
+	"int8": {"_int8", "_quantized", "_uint8", ".int8"},
 }
 
-// readLayout makes the manifest of a directory that has none.
-func readLayout(fsys fs.FS, precision string) (Model, error) {
+// found is a model that lies somewhere: its layout with its own names in it.
+type found struct {
+	layout
+	precision string
+}
+
+// readLayout makes the manifest of a directory that has none. part is the folder
+// of the model that is meant, where there are several; "": there is one.
+func readLayout(fsys fs.FS, precision, part string) (Model, error) {
 	wanted := []string{"fp32", "int8"}
 	if precision != "" {
 		wanted = []string{precision}
@@ -49,241 +89,196 @@ func readLayout(fsys fs.FS, precision string) (Model, error) {
 	for _, l := range layouts {
 		for _, p := range wanted {
 			for _, suffix := range suffixes[p] {
-				image := fmt.Sprintf(l.image, suffix)
-				if _, err := fs.Stat(fsys, image); err == nil {
-					return l.read(fsys, p, image, fmt.Sprintf(l.text, suffix))
+				there, err := l.find(fsys, suffix, part)
+				if err != nil {
+					return Model{}, err
+				}
+				if there != nil {
+					return found{*there, p}.read(fsys)
 				}
 			}
 		}
 	}
+	if m, err := readWeights(fsys, precision); !isMissing(err) {
+		return m, err
+	}
 	var tried []string
 	for _, l := range layouts {
-		tried = append(tried, fmt.Sprintf(l.image, suffixes[wanted[0]][0]))
+		if image := fmt.Sprintf(l.image, suffixes[wanted[0]][0]); !slices.Contains(tried, image) {
+			tried = append(tried, image)
+		}
 	}
 	return Model{}, fmt.Errorf("no model is here: neither %s nor %s: %w", ManifestName, strings.Join(tried, " nor "), clipsearch.ErrInvalid)
 }
 
-func (l layout) read(fsys fs.FS, precision, image, text string) (Model, error) {
-	m := Model{
-		Version: manifestVersion, Layout: l.name, Architecture: "clip", Precision: precision,
-		LogitScale: 100, ContextLength: 77, Image: image, Text: text, fsys: fsys,
-		Tokenizer: Words{Dir: l.words, Clean: "open_clip"},
+// find returns l with the names of the model that lies in fsys in this way, or nil.
+// A tower that is missing is "".
+func (l layout) find(fsys fs.FS, suffix, part string) (*layout, error) {
+	image, text := fmt.Sprintf(l.image, suffix), fmt.Sprintf(l.text, suffix)
+	var folders []string
+	for _, pattern := range []string{image, text} {
+		names, err := fs.Glob(fsys, pattern)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			if folder := path.Dir(name); !slices.Contains(folders, folder) {
+				folders = append(folders, folder)
+			}
+		}
 	}
-	if _, err := fs.Stat(fsys, text); err != nil {
-		m.Text = ""
+	if !strings.Contains(l.image, "*") {
+		if len(folders) == 0 || part != "" {
+			return nil, nil
+		}
+		return l.named(fsys, image, text, ""), nil
+	}
+	if part != "" {
+		folders = slices.DeleteFunc(folders, func(f string) bool { return f != part })
+	}
+	switch len(folders) {
+	case 0:
+		return nil, nil
+	case 1:
+		return l.named(fsys, image, text, path.Base(folders[0])), nil
+	}
+	slices.Sort(folders)
+	return nil, fmt.Errorf("%d models are here: name the folder of one, such as %s, of %s: %w", len(folders), folders[0], strings.Join(folders, ", "), clipsearch.ErrInvalid)
+}
+
+// named is l with these towers and folder in the place of the star.
+func (l layout) named(fsys fs.FS, image, text, folder string) *layout {
+	star := func(name string) string { return strings.ReplaceAll(name, "*", folder) }
+	there := func(name string) string {
+		if st, err := fs.Stat(fsys, star(name)); err != nil || st.IsDir() {
+			return ""
+		}
+		return star(name)
+	}
+	l.image, l.text = there(image), there(text)
+	l.words, l.preprocess = slices.Clone(l.words), slices.Clone(l.preprocess)
+	for _, list := range [][]string{l.words, l.preprocess} {
+		for i := range list {
+			list[i] = star(list[i])
+		}
+	}
+	return &l
+}
+
+// partOf returns the directory that a model belongs to, and the folder within it
+// where the model lies if the directory holds several: what they share, such as the
+// tokenizer, is not in the folder.
+func partOf(dir string) (root, part string) {
+	there := func(names ...string) bool {
+		return slices.ContainsFunc(names, func(name string) bool {
+			list, _ := filepath.Glob(filepath.Join(dir, name))
+			return len(list) > 0
+		})
+	}
+	parent := filepath.Dir(dir)
+	switch _, err := os.Stat(filepath.Join(parent, "tokenizer")); {
+	case there(ManifestName):
+	case filepath.Base(parent) == "onnx" && there("vision_model*.onnx", "text_model*.onnx") && !there("tokenizer.json", "vocab.*"):
+		return filepath.Dir(parent), path.Join("onnx", filepath.Base(dir))
+	case err == nil && there("visual*.onnx", "textual*.onnx") && !there("tokenizer*"):
+		return parent, filepath.Base(dir)
+	}
+	return dir, ""
+}
+
+// read makes the manifest.
+func (f found) read(fsys fs.FS) (Model, error) {
+	m := Model{
+		Version: manifestVersion, Layout: f.name, Architecture: "clip", Precision: f.precision,
+		LogitScale: 100, Image: f.image, Text: f.text, fsys: fsys,
+	}
+	pictures, texts, err := m.inspect()
+	if err != nil {
+		return Model{}, err
 	}
 	var c config
 	if err := readJSON(fsys, "config.json", &c); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return Model{}, err
 	}
 	c.describe(&m)
-	var err error
-	if m.Preprocess, err = readPreprocess(fsys, l, c); err != nil {
-		return Model{}, err
+	files := []string{m.Image, m.Text, "config.json"}
+	if m.Image != "" {
+		if m.Preprocess, err = f.pixels(fsys, c, pictures); err != nil {
+			return Model{}, err
+		}
+		files = append(files, f.preprocess...)
 	}
-	if err := m.setTokenizer(fsys); err != nil {
-		return Model{}, err
+	if m.Text != "" {
+		if err := m.setWords(f.words, c, texts); err != nil {
+			return Model{}, err
+		}
 	}
-	m.Files, err = hashFiles(fsys, []string{
-		m.Image, m.Image + "_data", m.Text, m.Text + "_data", "config.json",
-		"preprocessor_config.json", "visual/preprocess_cfg.json", "open_clip_config.json",
-		path.Join(l.words, "tokenizer.json"), path.Join(l.words, "tokenizer_config.json"),
-		path.Join(l.words, "vocab.json"), path.Join(l.words, "merges.txt"), path.Join(l.words, "vocab.txt"),
-	})
+	if m.Tokenizer.Dir != "" {
+		for _, name := range tokenizerFiles {
+			files = append(files, path.Join(m.Tokenizer.Dir, name))
+		}
+	}
+	beside, err := weightsBeside(fsys, m, pictures, texts)
 	if err != nil {
+		return Model{}, err
+	}
+	if m.Files, err = hashFiles(fsys, append(files, beside...)); err != nil {
 		return Model{}, err
 	}
 	return m, m.valid()
 }
 
-// setTokenizer finds out whether there is a tokenizer and how its ids are padded.
-func (m *Model) setTokenizer(fsys fs.FS) error {
-	t, err := m.OpenTokenizer()
-	if errors.Is(err, fs.ErrNotExist) {
-		m.Tokenizer = Words{}
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	switch t.Kind() {
-	case "bpe":
-		// Filled up with 0 whatever the tokenizer says: towers without a causal
-		// mask are ruined by the end token as padding, the others do not mind.
-		m.Tokenizer.PadTo = m.ContextLength
-	default:
-		m.Tokenizer.Pad = t.PadID()
-		if m.Tokenizer.Clean == "open_clip" {
-			m.Tokenizer.Clean = "none"
+// inspect reads what the graphs say of themselves. Of a graph that may be either
+// tower it learns which it is: one, or both.
+func (m *Model) inspect() (pictures, texts graph.Graph, err error) {
+	read := func(name string) (g graph.Graph) {
+		if name == "" || err != nil {
+			return g
 		}
-	}
-	return nil
-}
-
-// config is what matters of a config.json, transformers' or open_clip's.
-type config struct {
-	ModelType  string `json:"model_type"`
-	License    string `json:"license"`
-	TextConfig struct {
-		MaxPositionEmbeddings int `json:"max_position_embeddings"`
-	} `json:"text_config"`
-	VisionConfig struct {
-		ImageSize int `json:"image_size"`
-	} `json:"vision_config"`
-	TextCfg struct {
-		ContextLength   int `json:"context_length"`
-		TokenizerKwargs struct {
-			Clean string `json:"clean"`
-		} `json:"tokenizer_kwargs"`
-	} `json:"text_cfg"`
-	VisionCfg struct {
-		ImageSize json.RawMessage `json:"image_size"`
-	} `json:"vision_cfg"`
-}
-
-func (c config) describe(m *Model) {
-	if c.ModelType != "" {
-		m.Architecture = c.ModelType
-	}
-	m.Licence = c.License
-	for _, n := range []int{c.TextConfig.MaxPositionEmbeddings, c.TextCfg.ContextLength} {
-		if n > 0 {
-			m.ContextLength = n
+		if g, err = graph.InspectFS(m.fsys, name); err != nil {
+			err = fmt.Errorf("%s: %v: %w", name, err, clipsearch.ErrInvalid)
 		}
+		return g
 	}
-	if c.TextCfg.TokenizerKwargs.Clean != "" {
-		m.Tokenizer.Clean = c.TextCfg.TokenizerKwargs.Clean
+	pictures = read(m.Image)
+	if m.Image != m.Text || m.Image == "" {
+		return pictures, read(m.Text), err
 	}
-}
-
-func (c config) imageSize() int {
-	if c.VisionConfig.ImageSize > 0 {
-		return c.VisionConfig.ImageSize
-	}
-	n, _ := oneSize(c.VisionCfg.ImageSize)
-	return n
-}
-
-// readPreprocess reads the first of l's files that is there; without any, CLIP's
-// own recipe at the size that config.json names.
-func readPreprocess(fsys fs.FS, l layout, c config) (Preprocess, error) {
-	p := Preprocess{
-		Size: c.imageSize(), Resize: "shortest", Interpolation: "bicubic", CropRounding: l.crop,
-		Mean: [3]float64{0.48145466, 0.4578275, 0.40821073}, Std: [3]float64{0.26862954, 0.26130258, 0.27577711},
-	}
-	for _, name := range l.preprocess {
-		var f preprocessFile
-		err := readJSON(fsys, name, &f)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err == nil {
-			err = f.apply(&p)
-		}
-		if err != nil {
-			return p, fmt.Errorf("%s: %w", name, err)
-		}
-		return p, nil
-	}
-	return p, nil
-}
-
-// preprocessFile holds the keys of preprocess_cfg.json (open_clip, Immich), of
-// open_clip_config.json and of preprocessor_config.json (transformers): the
-// families' keys do not collide.
-type preprocessFile struct {
-	Nested        *preprocessFile `json:"preprocess_cfg"`
-	Size          json.RawMessage `json:"size"`
-	Mean          []float64       `json:"mean"`
-	Std           []float64       `json:"std"`
-	Interpolation string          `json:"interpolation"`
-	ResizeMode    string          `json:"resize_mode"`
-	ImageMean     []float64       `json:"image_mean"`
-	ImageStd      []float64       `json:"image_std"`
-	CropSize      json.RawMessage `json:"crop_size"`
-	Resample      *int            `json:"resample"`
-	DoCenterCrop  *bool           `json:"do_center_crop"`
-	DoNormalize   *bool           `json:"do_normalize"`
-	DoRescale     *bool           `json:"do_rescale"`
-}
-
-func (f preprocessFile) apply(p *Preprocess) error {
-	if f.Nested != nil {
-		p.CropRounding = "round"
-		return f.Nested.apply(p)
-	}
-	edge, squash := oneSize(f.Size)
-	crop, _ := oneSize(f.CropSize)
-	cut := f.DoCenterCrop == nil || *f.DoCenterCrop
+	texts = pictures
+	_, sees := pictures.Picture()
+	_, reads := texts.IDs()
 	switch {
-	case edge > 0 && cut && crop > 0 && crop != edge:
-		return fmt.Errorf("pictures are resized to %d and cut to %d, which is not known here: %w", edge, crop, clipsearch.ErrInvalid)
-	case edge > 0:
-		p.Size = edge
+	case err != nil:
+	case !sees && !reads:
+		err = fmt.Errorf("%s: its inputs are %v, neither pictures nor token ids: %w", m.Image, pictures.Inputs, clipsearch.ErrInvalid)
+	case !sees:
+		m.Image = ""
+	case !reads:
+		m.Text = ""
 	}
-	if f.ResizeMode != "" {
-		p.Resize = f.ResizeMode
-	} else if squash && f.DoCenterCrop != nil && !*f.DoCenterCrop || squash && f.DoCenterCrop == nil && f.Mean == nil {
-		p.Resize = "squash"
-	}
-	if f.Interpolation != "" {
-		p.Interpolation = f.Interpolation
-	}
-	if f.Resample != nil {
-		p.Interpolation = cmp.Or(map[int]string{2: "bilinear", 3: "bicubic"}[*f.Resample], "PIL's number "+fmt.Sprint(*f.Resample))
-	}
-	copy(p.Mean[:], f.Mean)
-	copy(p.Mean[:], f.ImageMean)
-	copy(p.Std[:], f.Std)
-	copy(p.Std[:], f.ImageStd)
-	if f.DoNormalize != nil && !*f.DoNormalize {
-		p.Mean, p.Std = [3]float64{}, [3]float64{1, 1, 1}
-	}
-	return p.known()
+	return pictures, texts, err
 }
 
-func (p Preprocess) known() error {
-	if p.Resize != "" && p.Resize != "shortest" && p.Resize != "squash" {
-		return fmt.Errorf("resize mode %q is neither shortest nor squash: %w", p.Resize, clipsearch.ErrInvalid)
+// weightsBeside lists the files that hold weights of the graphs, of whatever name.
+func weightsBeside(fsys fs.FS, m Model, pictures, texts graph.Graph) ([]string, error) {
+	var names []string
+	for _, tower := range []struct {
+		file string
+		data []string
+	}{{m.Image, pictures.ExternalData}, {m.Text, texts.ExternalData}} {
+		for _, data := range tower.data {
+			name := path.Join(path.Dir(tower.file), filepath.ToSlash(data))
+			if tower.file == "" {
+				continue
+			}
+			if !fs.ValidPath(name) || path.IsAbs(data) {
+				return nil, fmt.Errorf("%s keeps weights in %q, outside of the model's directory: %w", tower.file, data, clipsearch.ErrInvalid)
+			}
+			if _, err := fs.Stat(fsys, name); err != nil {
+				return nil, fmt.Errorf("%s keeps weights in %s, which is not there: get it too: %w", tower.file, name, clipsearch.ErrInvalid)
+			}
+			names = append(names, name)
+		}
 	}
-	if p.Interpolation != "" && p.Interpolation != "bicubic" && p.Interpolation != "bilinear" {
-		return fmt.Errorf("interpolation %q is neither bicubic nor bilinear: %w", p.Interpolation, clipsearch.ErrInvalid)
-	}
-	if p.Std[0] == 0 || p.Std[1] == 0 || p.Std[2] == 0 {
-		return fmt.Errorf("standard deviation %v has a zero: %w", p.Std, clipsearch.ErrInvalid)
-	}
-	return nil
-}
-
-// oneSize reads 224, [224, 224], {"shortest_edge": 224} or {"height": 224,
-// "width": 224}, and reports whether height and width were given apart.
-func oneSize(raw json.RawMessage) (n int, both bool) {
-	var list []int
-	var named struct {
-		Shortest int `json:"shortest_edge"`
-		Height   int `json:"height"`
-		Width    int `json:"width"`
-	}
-	switch {
-	case len(raw) == 0:
-		return 0, false
-	case json.Unmarshal(raw, &n) == nil:
-		return n, false
-	case json.Unmarshal(raw, &list) == nil && len(list) > 0:
-		return list[0], len(list) > 1
-	case json.Unmarshal(raw, &named) == nil && named.Shortest > 0:
-		return named.Shortest, false
-	}
-	return named.Height, named.Height > 0
-}
-
-func readJSON(fsys fs.FS, name string, v any) error {
-	data, err := fs.ReadFile(fsys, name)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(data, v); err != nil {
-		return fmt.Errorf("%s: %v: %w", name, err, clipsearch.ErrInvalid)
-	}
-	return nil
+	return names, nil
 }

@@ -2,6 +2,7 @@ package clip
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -39,26 +40,37 @@ type Model struct {
 	Licence       string     `json:"licence"`
 	Precision     string     `json:"precision"` // "fp32" or "int8"
 	Preprocess    Preprocess `json:"preprocess"`
-	Image         string     `json:"image"` // the image tower's file
-	Text          string     `json:"text"`  // the text tower's file; empty: none
+	Image         string     `json:"image"` // the image tower's file; empty: none
+	Text          string     `json:"text"`  // the text tower's file; empty: none; the image tower's: one graph has both
 	Tokenizer     Words      `json:"tokenizer"`
-	Files         []File     `json:"files"` // all that the model consists of
+	// Build names the rules by which the graphs are made of Weights, which Image and
+	// Text then name as well; empty: they are ONNX files.
+	Build   string `json:"build,omitempty"`
+	Weights string `json:"weights,omitempty"`
+	Files   []File `json:"files"` // all that the model consists of
 	// ExactInt8 names the int8 graphs whose products fit 16 bits in pairs, so that
 	// none saturates and the slower exact kernels are not needed.
 	ExactInt8 []string `json:"exact_int8,omitempty"`
+	// CutTexts says that texts were seen to have the same vectors without the padding
+	// up to PadTo, so that they may be as long as the longest of a batch.
+	CutTexts bool `json:"cut_texts,omitempty"`
 
-	fsys fs.FS
-	dir  string // on disk, or ""
+	fsys  fs.FS
+	dir   string   // on disk, or ""
+	extra []string // files that a layout has beside the usual ones
+	kind  string   // of its tokenizer, when a layout has opened it
 }
 
 // Words says how a text becomes the text tower's input.
 type Words struct {
 	Dir   string `json:"dir"`   // of tokenizer.json and its like; empty: the model has none
-	Clean string `json:"clean"` // "none", "open_clip" or "canonicalize"
+	Clean string `json:"clean"` // as TokenizerOptions have it
 	Pad   int64  `json:"pad"`   // the id that fills up
 	PadTo int    `json:"pad_to"`
 	// PadTo is the length of every text with its padding; 0: texts stay as
 	// long as they are, and no longer than the longest of their batch.
+	Prefix string `json:"prefix,omitempty"` // before every text: NLLB's name of a language
+	NoEnd  bool   `json:"no_end,omitempty"` // the end token is left out, as CLIPA has it
 }
 
 // File is one file of a model.
@@ -90,25 +102,32 @@ func ReadCopy(dir, precision string) (Model, error) {
 	if err != nil || !st.IsDir() {
 		return Model{}, fmt.Errorf("model %s: no such directory: %w", dir, clipsearch.ErrInvalid)
 	}
-	m, err := ReadModelFS(os.DirFS(dir), precision)
-	if err != nil {
-		return Model{}, fmt.Errorf("model %s: %w", dir, err)
-	}
 	if abs, err := filepath.Abs(dir); err == nil {
 		dir = abs
 	}
-	if m.Name == "" {
-		m.Name = filepath.Base(dir)
+	root, part := partOf(dir)
+	m, err := readModel(os.DirFS(root), precision, part)
+	if err != nil {
+		return Model{}, fmt.Errorf("model %s: %w", dir, err)
 	}
-	m.dir = dir
+	if m.Name == "" {
+		m.Name = filepath.Base(root)
+		if part != "" {
+			m.Name += "-" + path.Base(part)
+		}
+	}
+	m.dir = root
 	return m, nil
 }
 
 // ReadModelFS is ReadModel for a file system, such as an embedded one.
-func ReadModelFS(fsys fs.FS, precision string) (Model, error) {
+func ReadModelFS(fsys fs.FS, precision string) (Model, error) { return readModel(fsys, precision, "") }
+
+// readModel reads the model in fsys or, of several, the one in the folder part.
+func readModel(fsys fs.FS, precision, part string) (Model, error) {
 	data, err := fs.ReadFile(fsys, ManifestName)
-	if errors.Is(err, fs.ErrNotExist) {
-		return readLayout(fsys, precision)
+	if errors.Is(err, fs.ErrNotExist) || part != "" {
+		return readLayout(fsys, precision, part)
 	}
 	if err != nil {
 		return Model{}, err
@@ -134,20 +153,28 @@ func (m Model) valid() error {
 	switch {
 	case m.Version < 1 || m.Version > manifestVersion:
 		return invalid("version %d is not between 1 and %d: a newer program wrote it", m.Version, manifestVersion)
-	case m.Image == "":
-		return invalid("no image tower is named")
-	case m.Preprocess.Size < 1 || m.Preprocess.Size > 4096:
-		return invalid("pictures of %d pixels", m.Preprocess.Size)
+	case !m.Runs():
+		return invalid("no tower is named")
+	case m.Built() && m.Weights == "":
+		return invalid("no weights are named")
+	case m.Image != "" && (m.Preprocess.Size < 1 || m.Preprocess.Size > maxSide || m.Preprocess.Edge < 0 || m.Preprocess.Edge > maxSide):
+		return invalid("pictures of %d pixels, cut from %d", m.Preprocess.Size, m.Preprocess.Edge)
 	case m.ContextLength < 0 || m.ContextLength > 1<<16 || m.Tokenizer.PadTo < 0 || m.Tokenizer.PadTo > 1<<16:
 		return invalid("texts of %d ids, padded to %d", m.ContextLength, m.Tokenizer.PadTo)
 	}
-	for _, f := range append([]File{{Name: m.Image}}, m.Files...) {
+	for _, f := range append([]File{{Name: cmp.Or(m.Image, m.Text)}, {Name: cmp.Or(m.Text, m.Image)}, {Name: cmp.Or(m.Weights, m.Image, m.Text)}}, m.Files...) {
 		if !fs.ValidPath(f.Name) {
 			return invalid("%q is no file below the model's directory", f.Name)
 		}
 	}
+	if m.Image == "" {
+		return nil
+	}
 	return m.Preprocess.known()
 }
+
+// maxSide is how many pixels a side of what a model sees has at most.
+const maxSide = 4096
 
 // FS returns the directory of the model.
 func (m Model) FS() fs.FS { return m.fsys }
@@ -183,7 +210,8 @@ func (m Model) Space() clipsearch.Space {
 		Preprocess Preprocess
 		Words      Words
 		Context    int
-	}{1, sums, m.Image, m.Text, m.Precision, m.Preprocess, m.Tokenizer, m.ContextLength})
+		Build      string `json:",omitempty"`
+	}{1, sums, m.Image, m.Text, m.Precision, m.Preprocess, m.Tokenizer, m.ContextLength, m.Build})
 	if err != nil {
 		panic(fmt.Sprintf("clip: space of %s: %v", m.Name, err)) // numbers and strings only
 	}
@@ -206,7 +234,7 @@ func (m Model) OpenTokenizer() (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return OpenTokenizer(sub, TokenizerOptions{Clean: m.Tokenizer.Clean, ContextLength: m.ContextLength})
+	return OpenTokenizer(sub, TokenizerOptions{Clean: m.Tokenizer.Clean, ContextLength: m.ContextLength, Prefix: m.Tokenizer.Prefix, NoEnd: m.Tokenizer.NoEnd})
 }
 
 // WriteModel copies the model's files into dir, which must be empty or absent,
@@ -287,7 +315,7 @@ func hashFile(fsys fs.FS, name string) (File, error) {
 func hashFiles(fsys fs.FS, names []string) ([]File, error) {
 	var files []File
 	for i, name := range names {
-		if name = path.Clean(name); slices.Contains(names[:i], name) {
+		if name = path.Clean(name); name == "." || slices.Contains(names[:i], name) {
 			continue
 		}
 		f, err := hashFile(fsys, name)

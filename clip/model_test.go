@@ -15,12 +15,12 @@ import (
 	"github.com/clipsearch/clipsearch/clip"
 )
 
-// wild is a directory in transformers.js style with graphs of a few bytes:
-// reading a model does not look into them.
+// wild is a directory in transformers.js style with graphs that have ports and do
+// nothing: reading a model looks no further.
 func wild() fstest.MapFS {
 	return fstest.MapFS{
-		"onnx/vision_model.onnx": {Data: []byte("vision")},
-		"onnx/text_model.onnx":   {Data: []byte("text")},
+		"onnx/vision_model.onnx": {Data: visionGraph(0)},
+		"onnx/text_model.onnx":   {Data: textGraph(0)},
 		"config.json":            {Data: []byte(`{"model_type":"clip","text_config":{"max_position_embeddings":77},"vision_config":{"image_size":32}}`)},
 		"preprocessor_config.json": {Data: []byte(`{"size":{"shortest_edge":32},"crop_size":{"height":32,"width":32},"do_center_crop":true,
 			"resample":2,"image_mean":[0.1,0.2,0.3],"image_std":[0.4,0.5,0.6]}`)},
@@ -60,7 +60,21 @@ func TestPreprocessFiles(t *testing.T) {
 			want: clip.Preprocess{Size: 48, Resize: "squash", Interpolation: "bicubic", CropRounding: "floor", Mean: [3]float64{.5, .5, .5}, Std: [3]float64{.5, .5, .5}}},
 		{name: "no normalization", in: `{"size":40,"do_normalize":false,"resample":3}`,
 			want: clip.Preprocess{Size: 40, Resize: "shortest", Interpolation: "bicubic", CropRounding: "floor", Std: [3]float64{1, 1, 1}}},
-		{name: "another crop", in: `{"size":{"shortest_edge":40},"crop_size":32,"do_center_crop":true}`, fails: "resized to 40 and cut to 32"},
+		{name: "another crop", in: `{"size":{"shortest_edge":40},"crop_size":32,"do_center_crop":true,"image_mean":[0,0,0],"image_std":[1,1,1]}`,
+			want: clip.Preprocess{Size: 32, Edge: 40, Resize: "shortest", Interpolation: "bicubic", CropRounding: "floor", Std: [3]float64{1, 1, 1}}},
+		{name: "a crop that is not done", in: `{"size":{"shortest_edge":40},"crop_size":32,"do_center_crop":false,"do_normalize":false}`,
+			want: clip.Preprocess{Size: 40, Resize: "shortest", Interpolation: "bicubic", CropRounding: "floor", Std: [3]float64{1, 1, 1}}},
+		{name: "a larger crop", in: `{"size":{"shortest_edge":32},"crop_size":40}`, fails: "resized to 32 and cut to 40"},
+		{name: "both sides named, and a crop", in: `{"size":{"height":32,"width":32},"crop_size":{"height":32,"width":32},"do_center_crop":true,"do_normalize":false}`,
+			want: clip.Preprocess{Size: 32, Resize: "squash", Interpolation: "bicubic", CropRounding: "floor", Std: [3]float64{1, 1, 1}}},
+		{name: "sides that differ", in: `{"size":{"height":32,"width":48}}`, fails: "not of one number of pixels"},
+		{name: "SigLIP's number", in: `{"size":32,"image_processor_type":"SiglipImageProcessor","do_normalize":false}`,
+			want: clip.Preprocess{Size: 32, Resize: "squash", Interpolation: "bicubic", CropRounding: "floor", Std: [3]float64{1, 1, 1}}},
+		{name: "bytes as they are", in: `{"size":32,"do_rescale":false,"image_mean":[127.5,127.5,127.5],"image_std":[51,51,51]}`,
+			want: clip.Preprocess{Size: 32, Resize: "shortest", Interpolation: "bicubic", CropRounding: "floor", Mean: [3]float64{.5, .5, .5}, Std: [3]float64{.2, .2, .2}}},
+		{name: "jina's keys", in: `{"size":48,"mean":[0,0,0],"std":[1,1,1],"resize_mode":"longest","interpolation":"bilinear","fill_color":[1,2,3]}`,
+			want: clip.Preprocess{Size: 48, Resize: "longest", Interpolation: "bilinear", CropRounding: "floor", Std: [3]float64{1, 1, 1}, Fill: [3]uint8{1, 2, 3}}},
+		{name: "another mode", in: `{"size":48,"resize_mode":"stretch"}`, fails: "none of shortest, squash and longest"},
 		{name: "another interpolation", in: `{"size":32,"resample":1}`, fails: "neither bicubic nor bilinear"},
 		{name: "zero deviation", in: `{"size":32,"resample":3,"image_std":[0,1,1]}`, fails: "has a zero"},
 		{name: "no JSON", in: `{"size":`, fails: "preprocessor_config.json"},

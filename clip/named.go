@@ -18,7 +18,7 @@ func Named(name string, dim int) Model {
 }
 
 // Runs reports whether there are files to run m with.
-func (m Model) Runs() bool { return m.Image != "" }
+func (m Model) Runs() bool { return m.Image != "" || m.Text != "" }
 
 func namedSpace(name string, dim int) clipsearch.Space {
 	return sha256.Sum256(fmt.Appendf(nil, "clipsearch vectors made elsewhere\n%d\n%s", dim, name))

@@ -4,8 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/clipsearch/clipsearch"
 )
@@ -29,6 +29,11 @@ type Tokenizer struct {
 	split         splitter
 	model         model
 	before, after []int64 // begin and end tokens
+	clip          bool    // it is CLIP's own
+	bare          bool    // nothing says how texts are normalised for this model
+	prefix        string  // before every text, once that is cleaned
+	noEnd         bool    // after is cut off again
+	known         func(token string) (id int64, ok bool)
 }
 
 // model cuts one word into tokens.
@@ -41,17 +46,24 @@ type model interface {
 type TokenizerOptions struct {
 	// Clean is what happens to a text first: "open_clip" repairs and lowers it
 	// as open_clip does, and cuts it into open_clip's words where the tokenizer
-	// is CLIP's own; "canonicalize" also drops punctuation; "none" and "" leave
-	// it to what tokenizer.json says.
+	// is CLIP's own; "open_clip_lower" lowers it with other tokenizers too;
+	// "canonicalize" also drops punctuation; "lower" does nothing but lower it;
+	// "none" and "" leave it to what tokenizer.json says.
 	Clean string
 	// ContextLength is how many ids there are at most, begin and end included;
 	// 77 for CLIP's tokenizer and 64 for others if zero.
 	ContextLength int
+	// Prefix is put before every cleaned text.
+	Prefix string
+	// NoEnd leaves the end token out.
+	NoEnd bool
 }
 
 // OpenTokenizer reads a tokenizer from the root of fsys: tokenizer.json, else
-// vocab.json with merges.txt (CLIP's), else vocab.txt (BERT's). Its error wraps
-// [fs.ErrNotExist] if none of them is there.
+// vocab.json with merges.txt or open_clip's bpe_simple_vocab_16e6.txt.gz (CLIP's),
+// else vocab.txt (BERT's), else SentencePiece's own model (sentencepiece.bpe.model with
+// XLM-R's numbers, spiece.model, tokenizer.model). Its error wraps [fs.ErrNotExist] if
+// none of them is there.
 func OpenTokenizer(fsys fs.FS, o TokenizerOptions) (*Tokenizer, error) {
 	if o.ContextLength < 0 {
 		return nil, fmt.Errorf("texts of %d tokens: %w", o.ContextLength, clipsearch.ErrInvalid)
@@ -62,9 +74,13 @@ func OpenTokenizer(fsys fs.FS, o TokenizerOptions) (*Tokenizer, error) {
 	}{
 		{"tokenizer.json", readTokenizerFile},
 		{"vocab.json", readClipVocabulary},
+		{simpleVocabulary, readSimpleVocabulary},
 		{"vocab.txt", readBertVocabulary},
+		{fairseqPieces, readFairseqPieces},
+		{sentencePiece, readSentencePiece},
+		{gemmaTokenizer, readSentencePiece},
 	} {
-		data, err := fs.ReadFile(fsys, source.name)
+		data, err := readFile(fsys, source.name, maxTokenizerFile)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -77,7 +93,7 @@ func OpenTokenizer(fsys fs.FS, o TokenizerOptions) (*Tokenizer, error) {
 		}
 		return t, nil
 	}
-	return nil, fmt.Errorf("no tokenizer is here, neither tokenizer.json nor vocab.json nor vocab.txt: %w (%w)", fs.ErrNotExist, clipsearch.ErrInvalid)
+	return nil, fmt.Errorf("no tokenizer is here, neither tokenizer.json nor vocab.json nor vocab.txt nor spiece.model: %w (%w)", fs.ErrNotExist, clipsearch.ErrInvalid)
 }
 
 func openTokenizer(fsys fs.FS, data []byte, read func(fs.FS, []byte) (*tokenizerFile, error), o TokenizerOptions) (*Tokenizer, error) {
@@ -95,7 +111,12 @@ func openTokenizer(fsys fs.FS, data []byte, read func(fs.FS, []byte) (*tokenizer
 	}
 	t.pad = file.pad(config)
 	clip, isClip := clipModel(t.model)
-	t.length = 64
+	t.length, t.clip, t.prefix, t.noEnd = 64, isClip, o.Prefix, o.NoEnd
+	t.bare = file.marks != nil
+	t.known = func(token string) (int64, bool) {
+		id, ok := file.vocab.find(token)
+		return int64(id), ok
+	}
 	if isClip {
 		t.length, t.pad = 77, 0
 	}
@@ -108,10 +129,14 @@ func openTokenizer(fsys fs.FS, data []byte, read func(fs.FS, []byte) (*tokenizer
 		if t.clean = cleanText; isClip {
 			t.useOpenClip(clip)
 		}
+	case "open_clip_lower":
+		t.clean = func(s string) string { return lowerPython(cleanText(s)) }
 	case "canonicalize":
 		t.clean = canonicalize
+	case "lower":
+		t.clean = lowerPython
 	default:
-		return nil, fmt.Errorf("cleaning %q is none of none, open_clip and canonicalize: %w", o.Clean, clipsearch.ErrInvalid)
+		return nil, fmt.Errorf("cleaning %q is none of none, open_clip, open_clip_lower, canonicalize and lower: %w", o.Clean, clipsearch.ErrInvalid)
 	}
 	return t, nil
 }
@@ -158,25 +183,21 @@ func (t *Tokenizer) Kind() string { return t.kind }
 // tokenizer, as in open_clip, else what its files say.
 func (t *Tokenizer) PadID() int64 { return t.pad }
 
+// speaks reports whether a language's name is a token that has to be put before a
+// text: the tokenizer knows it, and its template does not do that already.
+func (t *Tokenizer) speaks(language string) bool {
+	id, ok := t.known(language)
+	return ok && !slices.Contains(t.before, id)
+}
+
 // ContextLength returns how many ids Encode returns at most.
 func (t *Tokenizer) ContextLength() int { return t.length }
-
-// maxText is how many bytes of a text are read. Its first hundred tokens lie
-// beyond that only where a megabyte of nothing comes first.
-const maxText = 1 << 20
 
 // Encode returns the ids of a text: its begin and end tokens included, not
 // padded, and cut to the context length with the end token last. What is not
 // UTF-8 in it counts as U+FFFD, and what follows its first megabyte as nothing.
 func (t *Tokenizer) Encode(text string) []int64 {
-	if len(text) > maxText {
-		end := maxText
-		for end > maxText-utf8.UTFMax && !utf8.RuneStart(text[end]) {
-			end--
-		}
-		text = text[:end]
-	}
-	text = t.clean(strings.ToValidUTF8(text, "\uFFFD"))
+	text = t.prefix + t.clean(strings.ToValidUTF8(cutText(text, maxText), "\uFFFD"))
 	ids := append(make([]int64, 0, min(t.length, 128)), t.before...)
 	most := max(len(ids), t.length-len(t.after))
 	add := func(w word, id int32) bool {
@@ -194,13 +215,16 @@ func (t *Tokenizer) Encode(text string) []int64 {
 			if id >= 0 {
 				return add(w, id)
 			}
-			w.text = t.normalize(w.text)
+			w.text = cutText(t.normalize(w.text), mostOf(len(w.text)))
 			return t.normal.cut(w, add)
 		})
 	}
 	ids = append(ids[:min(len(ids), most)], t.after...)
 	if len(ids) > t.length {
 		ids = append(ids[:t.length-1], ids[len(ids)-1])
+	}
+	if t.noEnd {
+		ids = ids[:max(0, len(ids)-len(t.after))]
 	}
 	return ids
 }

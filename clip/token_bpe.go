@@ -48,7 +48,7 @@ func newBPE(vocab *vocabulary, merges [][2]string, o bpeOptions) (*bpe, error) {
 	if o.Unknown != nil {
 		id, ok := vocab.find(*o.Unknown)
 		if !ok {
-			return nil, fmt.Errorf("the unknown token %q is not in the vocabulary: %w", *o.Unknown, clipsearch.ErrInvalid)
+			return nil, fmt.Errorf("the unknown token %.100q is not in the vocabulary: %w", *o.Unknown, clipsearch.ErrInvalid)
 		}
 		m.unknown = id
 	}
@@ -69,7 +69,7 @@ func (m *bpe) setMerges(merges [][2]string) error {
 		both := p[0] + strings.TrimPrefix(p[1], m.prefix)
 		id, ok := m.vocab.find(both)
 		if !ok || !okLeft || !okRight {
-			return fmt.Errorf("merge %d, %q and %q: one of them or %q is not in the vocabulary: %w", rank, p[0], p[1], both, clipsearch.ErrInvalid)
+			return fmt.Errorf("merge %d, %.100q and %.100q: one of them or %.100q is not in the vocabulary: %w", rank, p[0], p[1], both, clipsearch.ErrInvalid)
 		}
 		m.ranks[pair(left, right)] = int32(rank)
 		m.joined[rank] = id

@@ -43,7 +43,7 @@ func readCharsmap(encoded string) (*charsmap, error) {
 func (c *charsmap) normalize(s string) string {
 	var b strings.Builder
 	b.Grow(len(s))
-	for state := -1; s != ""; {
+	for state := -1; s != "" && b.Len() <= maxNormal; {
 		var group string
 		group, s, _, state = uniseg.FirstGraphemeClusterInString(s, state)
 		if len(group) < 6 {
@@ -63,6 +63,45 @@ func (c *charsmap) normalize(s string) string {
 		}
 	}
 	return strings.ToValidUTF8(b.String(), "\uFFFD") // a text may be cut in a letter
+}
+
+// replaceLongest replaces the longest key at every place, as SentencePiece itself does.
+func (c *charsmap) replaceLongest(s string) string {
+	var b strings.Builder
+	b.Grow(len(s))
+	for len(s) > 0 && b.Len() <= maxNormal {
+		text, n := c.longest(s)
+		if n == 0 {
+			_, n = utf8.DecodeRuneInString(s)
+			text = []byte(s[:n])
+		}
+		b.Write(text)
+		s = s[n:]
+	}
+	return strings.ToValidUTF8(b.String(), "\uFFFD")
+}
+
+// longest returns the text for the longest key that s begins with, and that key's
+// length, 0 if there is none.
+func (c *charsmap) longest(s string) (text []byte, n int) {
+	if len(c.units) == 0 {
+		return nil, 0
+	}
+	at := trieOffset(c.units[0])
+	for i := range len(s) {
+		to := at ^ uint32(s[i])
+		if s[i] == 0 || uint64(to) >= uint64(len(c.units)) || c.units[to]&(1<<31|0xFF) != uint32(s[i]) {
+			break
+		}
+		unit := c.units[to]
+		at = to ^ trieOffset(unit)
+		if unit>>8&1 == 1 {
+			if found, ok := c.text(at); ok {
+				text, n = found, i+1
+			}
+		}
+	}
+	return text, n
 }
 
 // find returns the text for the shortest key that group begins with: so does

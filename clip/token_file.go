@@ -1,14 +1,12 @@
 package clip
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/clipsearch/clipsearch"
 )
@@ -26,10 +24,18 @@ type tokenizerFile struct {
 	vocab    *vocabulary
 	merges   [][2]string
 	scores   []float64 // of Unigram
+
+	// Of a SentencePiece model, in the place of what a tokenizer.json says:
+	normal        normalizer
+	before, after []int64
+	marks         map[string]int64 // no text becomes one of them
+	unknown       int32            // of BPE, if it is one of the marks
 }
 
-// maxSequences is how many sequences of normalisers may lie in each other.
-const maxSequences = 8
+// modelSettings are the keys of a model that are read, besides its tokens.
+var modelSettings = []string{
+	"unk_token", "unk_id", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", "byte_fallback", "ignore_merges", "max_input_chars_per_word",
+}
 
 func readTokenizerFile(_ fs.FS, data []byte) (*tokenizerFile, error) {
 	f := &tokenizerFile{settings: map[string]json.RawMessage{}}
@@ -37,13 +43,13 @@ func readTokenizerFile(_ fs.FS, data []byte) (*tokenizerFile, error) {
 	r.object(func(key string) {
 		switch key {
 		case "normalizer":
-			f.normalizer = r.raw()
+			f.normalizer = r.part()
 		case "pre_tokenizer":
-			f.splitter = r.raw()
+			f.splitter = r.part()
 		case "post_processor":
-			f.template = r.raw()
+			f.template = r.part()
 		case "added_tokens":
-			r.value(&f.added)
+			f.readAdded(r)
 		case "padding":
 			r.value(&f.padding)
 		case "model":
@@ -68,8 +74,10 @@ func (f *tokenizerFile) readModel(r *jsonReader) {
 			f.vocab = readVocabulary(r)
 		case key == "vocab":
 			f.readPieces(r)
+		case slices.Contains(modelSettings, key):
+			f.settings[key] = r.part()
 		default:
-			f.settings[key] = r.raw()
+			r.skip()
 		}
 	})
 	switch { // early files do not name the type
@@ -85,14 +93,41 @@ func (f *tokenizerFile) readModel(r *jsonReader) {
 
 // readVocabulary reads an object of tokens and their ids.
 func readVocabulary(r *jsonReader) *vocabulary {
-	vocab := newVocabulary(strings.Count(r.s[r.i:], `":`))
-	r.object(func(token string) { vocab.add(token, r.id()) })
+	vocab := newVocabulary(min(strings.Count(r.s[r.i:], `":`), maxTokens))
+	r.object(func(token string) { addToken(r, vocab, token, r.id()) })
 	return vocab
+}
+
+// addToken adds a token to a vocabulary that r is reading.
+func addToken(r *jsonReader, vocab *vocabulary, token string, id int32) {
+	switch {
+	case len(token) > maxToken:
+		r.fail("a token of %d bytes, more than %d", len(token), maxToken)
+	case vocab.len() == maxTokens:
+		r.fail("more than %d tokens", maxTokens)
+	default:
+		vocab.add(token, id)
+	}
+}
+
+// readAdded reads the list of added tokens.
+func (f *tokenizerFile) readAdded(r *jsonReader) {
+	f.added = nil
+	r.array(func() {
+		var a addedToken
+		switch r.value(&a); {
+		case len(f.added) == maxAdded:
+			r.fail("more than %d added tokens", maxAdded)
+		case len(a.Content) > maxAddedToken:
+			r.fail("an added token of %d bytes, more than %d", len(a.Content), maxAddedToken)
+		}
+		f.added = append(f.added, a)
+	})
 }
 
 // readPieces reads a list of ["piece", score]; their ids are their places.
 func (f *tokenizerFile) readPieces(r *jsonReader) {
-	f.vocab = newVocabulary(strings.Count(r.s[r.i:], "["))
+	f.vocab = newVocabulary(min(strings.Count(r.s[r.i:], "["), maxTokens))
 	r.array(func() {
 		var piece string
 		n := 0
@@ -108,14 +143,17 @@ func (f *tokenizerFile) readPieces(r *jsonReader) {
 			r.fail("a piece without a score")
 			return
 		}
-		f.vocab.add(piece, int32(len(f.scores)-1))
+		addToken(r, f.vocab, piece, int32(len(f.scores)-1))
 	})
 }
 
 // readMerges reads a list of pairs, written "a b" or ["a", "b"].
 func (f *tokenizerFile) readMerges(r *jsonReader) {
-	f.merges = make([][2]string, 0, (len(r.s)-r.i)/32)
+	f.merges = make([][2]string, 0, min((len(r.s)-r.i)/32, maxMerges))
 	r.array(func() {
+		if len(f.merges) == maxMerges {
+			r.fail("more than %d merges", maxMerges)
+		}
 		var p [3]string
 		n := 0
 		if r.next() == '"' {
@@ -141,14 +179,23 @@ func (f *tokenizerFile) readMerges(r *jsonReader) {
 func (f *tokenizerFile) tokenizer() (*Tokenizer, error) {
 	t := &Tokenizer{kind: strings.ToLower(f.kind), clean: func(s string) string { return s }}
 	var err error
-	if t.normalize, err = newNormalizer(f.normalizer, maxSequences); err != nil {
+	if t.normalize, err = newNormalizer(f.normalizer, newStages("normalizer")); err != nil {
 		return nil, err
 	}
-	if t.split, err = newSplitter(f.splitter, maxSequences); err != nil {
+	if f.normal != nil {
+		t.normalize = f.normal
+	}
+	if t.split, err = newSplitter(f.splitter, newStages("pre_tokenizer")); err != nil {
 		return nil, err
 	}
-	if t.before, t.after, err = readTemplate(f.template, maxSequences); err != nil {
+	if t.before, t.after, err = readTemplate(f.template, newStages("post_processor")); err != nil {
 		return nil, err
+	}
+	if f.marks != nil {
+		t.before, t.after = f.before, f.after
+	}
+	if n := max(len(t.before), len(t.after)); n > maxMarks {
+		return nil, fmt.Errorf("post_processor: %d tokens before or behind a text, more than %d: %w", n, maxMarks, clipsearch.ErrInvalid)
 	}
 	if t.model, err = f.model(); err != nil {
 		return nil, err
@@ -165,7 +212,12 @@ func (f *tokenizerFile) tokenizer() (*Tokenizer, error) {
 			raw = append(raw, a)
 			continue
 		}
-		a.Content = t.normalize(a.Content)
+		if f.normal == nil {
+			a.Content = t.normalize(a.Content)
+		}
+		if len(a.Content) > maxToken {
+			return nil, fmt.Errorf("added token %d has %d bytes when it is normalised: %w", a.ID, len(a.Content), clipsearch.ErrInvalid)
+		}
 		normal = append(normal, a)
 	}
 	t.raw, t.normal = newAddedTokens(raw), newAddedTokens(normal)
@@ -192,7 +244,11 @@ func (f *tokenizerFile) model() (model, error) {
 		if err := set(&o); err != nil {
 			return nil, err
 		}
-		return newBPE(f.vocab, f.merges, o)
+		m, err := newBPE(f.vocab, f.merges, o)
+		if err == nil && f.marks != nil {
+			m.unknown = f.unknown
+		}
+		return m, err
 	case f.kind == "WordPiece" && f.scores == nil:
 		var o wordPieceOptions
 		if err := set(&o); err != nil {
@@ -206,7 +262,7 @@ func (f *tokenizerFile) model() (model, error) {
 		}
 		return newUnigram(f.vocab, f.scores, o)
 	}
-	return nil, fmt.Errorf("model %q is not known here, or not with such a vocabulary: %w", f.kind, clipsearch.ErrInvalid)
+	return nil, fmt.Errorf("model %.100q is not known here, or not with such a vocabulary: %w", f.kind, clipsearch.ErrInvalid)
 }
 
 // pad returns what fills a row: as tokenizer_config.json says, or tokenizer.json,
@@ -216,6 +272,9 @@ func (f *tokenizerFile) pad(c tokenizerConfig) int64 {
 		return *f.padding.ID
 	}
 	for _, name := range []string{c.pad, "<pad>", "[PAD]"} {
+		if id, ok := f.marks[name]; ok {
+			return id
+		}
 		for _, a := range f.added {
 			if a.Content == name && name != "" {
 				return int64(a.ID)
@@ -232,12 +291,15 @@ func (f *tokenizerFile) pad(c tokenizerConfig) int64 {
 type tokenizerConfig struct {
 	pad   string
 	cased bool // letters keep their case; said for vocab.txt alone
+	limit int  // ids that a text may have; 0: not said, or not meant
+	// Said for SentencePiece's own models alone: a begin token, and no end token.
+	begins, endless bool
 }
 
 // readTokenizerConfig returns the zero value where there is no such file.
 func readTokenizerConfig(fsys fs.FS) (tokenizerConfig, error) {
 	const name = "tokenizer_config.json"
-	data, err := fs.ReadFile(fsys, name)
+	data, err := readFile(fsys, name, maxConfigFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return tokenizerConfig{}, nil
 	}
@@ -247,98 +309,21 @@ func readTokenizerConfig(fsys fs.FS) (tokenizerConfig, error) {
 	var file struct {
 		Pad   json.RawMessage `json:"pad_token"` // its text, or an added token
 		Lower *bool           `json:"do_lower_case"`
+		Limit float64         `json:"model_max_length"` // 1e30 where nobody cared
+		Begin *bool           `json:"add_bos_token"`
+		End   *bool           `json:"add_eos_token"`
 	}
 	if err := json.Unmarshal(data, &file); err != nil {
 		return tokenizerConfig{}, fmt.Errorf("%s: %v: %w", name, err, clipsearch.ErrInvalid)
 	}
 	c := tokenizerConfig{cased: file.Lower != nil && !*file.Lower}
+	c.begins, c.endless = file.Begin != nil && *file.Begin, file.End != nil && !*file.End
+	if file.Limit >= 1 && file.Limit <= 1<<16 {
+		c.limit = int(file.Limit)
+	}
 	var token addedToken
 	if json.Unmarshal(file.Pad, &c.pad) != nil && json.Unmarshal(file.Pad, &token) == nil {
 		c.pad = token.Content
 	}
 	return c, nil
-}
-
-// readClipVocabulary reads vocab.json and merges.txt, which have neither
-// normaliser nor marks: they are CLIP's own.
-func readClipVocabulary(fsys fs.FS, data []byte) (*tokenizerFile, error) {
-	const begin, end = "<|startoftext|>", "<|endoftext|>"
-	r := newJSONReader(data)
-	f := &tokenizerFile{kind: "BPE", vocab: readVocabulary(r)}
-	if err := r.end(); err != nil {
-		return nil, err
-	}
-	first, okFirst := f.vocab.find(begin)
-	last, okLast := f.vocab.find(end)
-	if !okFirst || !okLast {
-		return nil, fmt.Errorf("%s and %s are not in it: this is not CLIP's tokenizer, and others need a tokenizer.json: %w", begin, end, clipsearch.ErrInvalid)
-	}
-	f.added = []addedToken{{ID: first, Content: begin}, {ID: last, Content: end}}
-	f.normalizer = json.RawMessage(`{"type": "Sequence", "normalizers": [{"type": "NFC"},
-		{"type": "Replace", "pattern": {"Regex": "\\s+"}, "content": " "}, {"type": "Lowercase"}]}`)
-	pattern, err := json.Marshal(clipWordsSpecial)
-	if err != nil {
-		return nil, err
-	}
-	f.splitter = fmt.Appendf(nil, `{"type": "Sequence", "pretokenizers": [
-		{"type": "Split", "pattern": {"Regex": %s}, "behavior": "Removed", "invert": true},
-		{"type": "ByteLevel", "add_prefix_space": false}]}`, pattern)
-	f.template = fmt.Appendf(nil, `{"type": "RobertaProcessing", "sep": [%q, %d], "cls": [%q, %d]}`, end, last, begin, first)
-	f.settings = map[string]json.RawMessage{
-		"unk_token": json.RawMessage(`"` + end + `"`), "end_of_word_suffix": json.RawMessage(`"</w>"`),
-	}
-	f.merges, err = readMergesText(fsys)
-	return f, err
-}
-
-func readMergesText(fsys fs.FS) ([][2]string, error) {
-	const name = "merges.txt"
-	data, err := fs.ReadFile(fsys, name)
-	if err != nil {
-		return nil, errors.Join(err, clipsearch.ErrInvalid)
-	}
-	if !utf8.Valid(data) {
-		return nil, fmt.Errorf("%s is not UTF-8: %w", name, clipsearch.ErrInvalid)
-	}
-	var merges [][2]string
-	for line := range strings.Lines(string(data)) {
-		line = strings.TrimRight(line, "\r\n")
-		if line == "" || strings.HasPrefix(line, "#version") {
-			continue
-		}
-		left, right, ok := strings.Cut(line, " ")
-		if !ok || strings.Contains(right, " ") {
-			return nil, fmt.Errorf("%s: %q is no pair: %w", name, line, clipsearch.ErrInvalid)
-		}
-		merges = append(merges, [2]string{left, right})
-	}
-	return merges, nil
-}
-
-// readBertVocabulary reads vocab.txt, one token a line: BERT's, uncased unless
-// tokenizer_config.json says otherwise.
-func readBertVocabulary(fsys fs.FS, data []byte) (*tokenizerFile, error) {
-	f := &tokenizerFile{kind: "WordPiece", vocab: newVocabulary(bytes.Count(data, []byte("\n")))}
-	lines := bufio.NewScanner(bytes.NewReader(data))
-	for id := int32(0); lines.Scan(); id++ {
-		f.vocab.add(lines.Text(), id)
-	}
-	if err := lines.Err(); err != nil || !utf8.Valid(data) {
-		return nil, fmt.Errorf("not a list of tokens, one a line: %w", clipsearch.ErrInvalid)
-	}
-	for _, mark := range []string{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"} {
-		id, ok := f.vocab.find(mark)
-		if !ok {
-			return nil, fmt.Errorf("%s is not in it: this is not BERT's tokenizer: %w", mark, clipsearch.ErrInvalid)
-		}
-		f.added = append(f.added, addedToken{ID: id, Content: mark})
-	}
-	c, err := readTokenizerConfig(fsys)
-	if err != nil {
-		return nil, err
-	}
-	f.normalizer = fmt.Appendf(nil, `{"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true, "lowercase": %t}`, !c.cased)
-	f.splitter = json.RawMessage(`{"type": "BertPreTokenizer"}`)
-	f.template = fmt.Appendf(nil, `{"type": "BertProcessing", "sep": ["[SEP]", %d], "cls": ["[CLS]", %d]}`, f.added[3].ID, f.added[2].ID)
-	return f, nil
 }

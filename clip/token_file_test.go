@@ -1,6 +1,8 @@
 package clip
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -54,6 +56,59 @@ func TestBareClipVocabulary(t *testing.T) {
 	delete(fsys, "merges.txt")
 	if _, err := OpenTokenizer(fsys, TokenizerOptions{}); !errors.Is(err, clipsearch.ErrInvalid) || !strings.Contains(err.Error(), "merges.txt") {
 		t.Errorf("without merges.txt: %v, want ErrInvalid that names it", err)
+	}
+}
+
+// TestSimpleVocabulary: from merges alone come the ids that the reference gives with
+// the vocabulary spelt out, which in this one has the bytes of ASCII alone.
+func TestSimpleVocabulary(t *testing.T) {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	fmt.Fprintln(z, "a version")
+	m := modelOf(t, golden+"/clip")
+	for _, raw := range m.Merges {
+		var p []string
+		if err := json.Unmarshal(raw, &p); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintln(z, strings.Join(p, " "))
+	}
+	z.Close()
+	tok, err := OpenTokenizer(fstest.MapFS{simpleVocabulary: file(b.String())}, TokenizerOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	visible := int64('~' - '!' + 1)
+	number := func(id int64) int64 {
+		switch {
+		case id < visible:
+			return id
+		case id < 2*visible:
+			return id - visible + 256
+		}
+		return id - 2*visible + 512
+	}
+	compared := 0
+	for _, r := range readRows(t, golden+"/clip.jsonl") {
+		if strings.ContainsFunc(r.Text, func(r rune) bool { return r > '~' || r < ' ' }) {
+			continue
+		}
+		compared++
+		var want []int64
+		for _, id := range r.IDs {
+			want = append(want, number(id))
+		}
+		if got := tok.Encode(r.Text); !cmp.Equal(got, want) {
+			t.Errorf("Encode(%q) = %v, want %v", r.Text, got, want)
+		}
+	}
+	if compared < 20 {
+		t.Errorf("%d texts were compared", compared)
+	}
+	for name, data := range map[string]string{"words": "no gzip", "cut off": b.String()[:b.Len()/2]} {
+		if _, err := OpenTokenizer(fstest.MapFS{simpleVocabulary: file(data)}, TokenizerOptions{}); !errors.Is(err, clipsearch.ErrInvalid) {
+			t.Errorf("%s: %v is not ErrInvalid", name, err)
+		}
 	}
 }
 

@@ -176,6 +176,28 @@ func (r *jsonReader) id() int32 {
 	return int32(n)
 }
 
+// whole reads a number that is not negative and has no fraction.
+func (r *jsonReader) whole() int {
+	digits := r.number()
+	n, err := strconv.ParseUint(digits, 10, 63)
+	if err != nil || len(digits) > 1 && digits[0] == '0' {
+		r.fail("want a whole number, not %.30q", digits)
+	}
+	return int(n)
+}
+
+// wholes reads a list of such numbers, most at the most.
+func (r *jsonReader) wholes(most int) []int {
+	list := []int{}
+	r.array(func() {
+		if len(list) == most {
+			r.fail("more than %d numbers", most)
+		}
+		list = append(list, r.whole())
+	})
+	return list
+}
+
 // skip passes over one value.
 func (r *jsonReader) skip() {
 	switch c := r.next(); {
@@ -204,9 +226,19 @@ func (r *jsonReader) raw() json.RawMessage {
 	return json.RawMessage(r.s[start:r.i])
 }
 
+// part is raw of a value that is to be read as a whole later.
+func (r *jsonReader) part() json.RawMessage {
+	raw := r.raw()
+	if len(raw) > maxPart {
+		r.fail("a value of %d bytes, more than %d", len(raw), maxPart)
+		return nil
+	}
+	return raw
+}
+
 // value reads one value into v, as package encoding/json does.
 func (r *jsonReader) value(v any) {
-	raw := r.raw()
+	raw := r.part()
 	if r.err != nil {
 		return
 	}

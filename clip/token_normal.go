@@ -30,8 +30,8 @@ type normalizerOptions struct {
 	Charsmap     string            `json:"precompiled_charsmap"`
 }
 
-// newNormalizer reads a normaliser. depth is how many more may lie in it.
-func newNormalizer(raw json.RawMessage, depth int) (normalizer, error) {
+// newNormalizer reads a normaliser.
+func newNormalizer(raw json.RawMessage, s *stages) (normalizer, error) {
 	if isNull(raw) {
 		return func(s string) string { return s }, nil
 	}
@@ -41,7 +41,7 @@ func newNormalizer(raw json.RawMessage, depth int) (normalizer, error) {
 	}
 	switch o.Type {
 	case "Sequence":
-		return o.sequence(depth)
+		return o.sequence(s)
 	case "NFC":
 		return func(s string) string { return normalize(norm.NFC, s) }, nil
 	case "NFD":
@@ -61,6 +61,9 @@ func newNormalizer(raw json.RawMessage, depth int) (normalizer, error) {
 	case "Strip":
 		return o.strip, nil
 	case "Prepend":
+		if len(o.Prepend) > maxInsert {
+			return nil, fmt.Errorf("normalizer Prepend: puts in %d bytes, more than %d: %w", len(o.Prepend), maxInsert, clipsearch.ErrInvalid)
+		}
 		return o.prepend, nil
 	case "Nmt":
 		return nmt, nil
@@ -74,29 +77,25 @@ func newNormalizer(raw json.RawMessage, depth int) (normalizer, error) {
 		}
 		return c.normalize, nil
 	}
-	return nil, fmt.Errorf("normalizer %q is not known here: %w", o.Type, clipsearch.ErrInvalid)
+	return nil, fmt.Errorf("normalizer %.100q is not known here: %w", o.Type, clipsearch.ErrInvalid)
 }
 
 func isNull(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "null" }
 
-func (o normalizerOptions) sequence(depth int) (normalizer, error) {
-	if depth == 0 {
-		return nil, fmt.Errorf("normalizer: too many sequences in each other: %w", clipsearch.ErrInvalid)
-	}
+func (o normalizerOptions) sequence(s *stages) (normalizer, error) {
 	var steps []normalizer
-	for _, raw := range o.Normalizers {
-		step, err := newNormalizer(raw, depth-1)
-		if err != nil {
-			return nil, err
-		}
+	err := s.each(o.Normalizers, func(raw json.RawMessage) error {
+		step, err := newNormalizer(raw, s)
 		steps = append(steps, step)
-	}
+		return err
+	})
 	return func(s string) string {
+		most := mostOf(len(s))
 		for _, step := range steps {
-			s = step(s)
+			s = cutText(step(s), most)
 		}
 		return s
-	}, nil
+	}, err
 }
 
 // bert is the normaliser of BERT's own tokeniser.
@@ -161,15 +160,19 @@ func (o normalizerOptions) replace() (normalizer, error) {
 		return nil, err
 	}
 	content := o.Content
+	if len(content) > maxInsert {
+		return nil, fmt.Errorf("normalizer Replace: puts in %d bytes, more than %d: %w", len(content), maxInsert, clipsearch.ErrInvalid)
+	}
+	most := maxGrown / (len(content) + 1)
 	switch {
 	case re == nil && text == "":
 		return func(s string) string { return s }, nil
 	case re == nil:
-		return func(s string) string { return strings.ReplaceAll(s, text, content) }, nil
+		return func(s string) string { return strings.ReplaceAll(cutText(s, most), text, content) }, nil
 	case text == `\s+`:
-		return func(s string) string { return replaceSpaces(s, content) }, nil
+		return func(s string) string { return replaceSpaces(cutText(s, most), content) }, nil
 	}
-	return func(s string) string { return re.ReplaceAllLiteralString(s, content) }, nil
+	return func(s string) string { return re.ReplaceAllLiteralString(cutText(s, most), content) }, nil
 }
 
 // replaceSpaces puts content in place of every run of white space.
@@ -234,5 +237,5 @@ func readPattern(raw json.RawMessage) (text string, re *regexp.Regexp, err error
 		re, err = compilePattern(*p.Regex)
 		return *p.Regex, re, err
 	}
-	return "", nil, fmt.Errorf("pattern %s is neither a String nor a Regex: %w", raw, clipsearch.ErrInvalid)
+	return "", nil, fmt.Errorf("pattern %.100s is neither a String nor a Regex: %w", raw, clipsearch.ErrInvalid)
 }

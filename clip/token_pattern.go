@@ -1,8 +1,10 @@
 package clip
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -181,7 +183,7 @@ func compilePattern(pattern string) (*regexp.Regexp, error) {
 			i++
 			b.WriteString(escape(pattern[i], class))
 		case class && (c == '[' || c == '&' && strings.HasPrefix(pattern[i:], "&&")):
-			return nil, fmt.Errorf("pattern %q: a set in a set is not known here: %w", pattern, clipsearch.ErrInvalid)
+			return nil, fmt.Errorf("pattern %.100q: a set in a set is not known here: %w", pattern, clipsearch.ErrInvalid)
 		default:
 			if c == '[' {
 				class = true
@@ -191,9 +193,15 @@ func compilePattern(pattern string) (*regexp.Regexp, error) {
 			b.WriteByte(c)
 		}
 	}
+	if err := smallPattern(pattern, b.String()); err != nil {
+		return nil, err
+	}
 	re, err := regexp.Compile(b.String())
+	if bad, ok := errors.AsType[*syntax.Error](err); ok {
+		return nil, fmt.Errorf("pattern %.100q is not known here: %v: %w", pattern, bad.Code, clipsearch.ErrInvalid)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("pattern %q is not known here: %v: %w", pattern, err, clipsearch.ErrInvalid)
+		return nil, fmt.Errorf("pattern %.100q is not known here: %w", pattern, clipsearch.ErrInvalid)
 	}
 	return re, nil
 }

@@ -6,6 +6,7 @@ import (
 	"regexp/syntax"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/clipsearch/clipsearch"
 )
@@ -36,8 +37,8 @@ type splitterOptions struct {
 	Delimiter        string            `json:"delimiter"`
 }
 
-// newSplitter reads a pre-tokeniser. depth is how many more may lie in it.
-func newSplitter(raw json.RawMessage, depth int) (splitter, error) {
+// newSplitter reads a pre-tokeniser.
+func newSplitter(raw json.RawMessage, s *stages) (splitter, error) {
 	if isNull(raw) {
 		return chain(nil), nil
 	}
@@ -47,7 +48,7 @@ func newSplitter(raw json.RawMessage, depth int) (splitter, error) {
 	}
 	switch o.Type {
 	case "Sequence":
-		return o.sequence(depth)
+		return o.sequence(s)
 	case "BertPreTokenizer":
 		return chain([]splitter{cut(matchRune(unicode.IsSpace), "Removed", false), cut(matchRune(isPunctuation), "Isolated", false)}), nil
 	case "Whitespace":
@@ -73,20 +74,18 @@ func newSplitter(raw json.RawMessage, depth int) (splitter, error) {
 	case "ByteLevel":
 		return byteLevel(o.AddPrefixSpace == nil || *o.AddPrefixSpace, o.UseRegex == nil || *o.UseRegex), nil
 	}
-	return nil, fmt.Errorf("pre_tokenizer %q is not known here: %w", o.Type, clipsearch.ErrInvalid)
+	return nil, fmt.Errorf("pre_tokenizer %.100q is not known here: %w", o.Type, clipsearch.ErrInvalid)
 }
 
-func (o splitterOptions) sequence(depth int) (splitter, error) {
-	if depth == 0 {
-		return nil, fmt.Errorf("pre_tokenizer: too many sequences in each other: %w", clipsearch.ErrInvalid)
-	}
+func (o splitterOptions) sequence(s *stages) (splitter, error) {
 	var steps []splitter
-	for _, raw := range o.Splitters {
-		step, err := newSplitter(raw, depth-1)
-		if err != nil {
-			return nil, err
-		}
+	err := s.each(o.Splitters, func(raw json.RawMessage) error {
+		step, err := newSplitter(raw, s)
 		steps = append(steps, step)
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
 	return chain(steps), nil
 }
@@ -121,7 +120,7 @@ func joins(behavior string) func(before, match bool) bool {
 
 func (o splitterOptions) cut(find matcher) (splitter, error) {
 	if joins(o.Behavior) == nil {
-		return nil, fmt.Errorf("pre_tokenizer %s: behavior %q is not known here: %w", o.Type, o.Behavior, clipsearch.ErrInvalid)
+		return nil, fmt.Errorf("pre_tokenizer %s: behavior %.100q is not known here: %w", o.Type, o.Behavior, clipsearch.ErrInvalid)
 	}
 	return cut(find, o.Behavior, o.Invert), nil
 }
@@ -176,7 +175,7 @@ func (o splitterOptions) split() (splitter, error) {
 		return o.cut(matchClip("<|startoftext|>", "<|endoftext|>"))
 	}
 	if parsed, err := syntax.Parse(re.String(), syntax.Perl); err != nil || looksBack(parsed) {
-		return nil, fmt.Errorf("pattern %q looks at what is before it, which is not known here: %w", text, clipsearch.ErrInvalid)
+		return nil, fmt.Errorf("pattern %.100q looks at what is before it, which is not known here: %w", text, clipsearch.ErrInvalid)
 	}
 	return o.cut(matchRegexp(re))
 }
@@ -202,13 +201,16 @@ func (o splitterOptions) metaspace() (splitter, error) {
 	if o.Replacement != nil {
 		mark = *o.Replacement
 	}
+	if utf8.RuneCountInString(mark) > 1 { // one letter, in the reference too
+		return nil, fmt.Errorf("pre_tokenizer Metaspace: replacement %.20q is more than a letter: %w", mark, clipsearch.ErrInvalid)
+	}
 	switch {
 	case scheme == "" && o.AddPrefixSpace != nil && !*o.AddPrefixSpace:
 		scheme = "never"
 	case scheme == "":
 		scheme = "always"
 	case scheme != "always" && scheme != "first" && scheme != "never":
-		return nil, fmt.Errorf("pre_tokenizer Metaspace: prepend_scheme %q is not known here: %w", scheme, clipsearch.ErrInvalid)
+		return nil, fmt.Errorf("pre_tokenizer Metaspace: prepend_scheme %.100q is not known here: %w", scheme, clipsearch.ErrInvalid)
 	}
 	words := chain(nil)
 	if o.Split == nil || *o.Split {
@@ -232,6 +234,7 @@ func byteLevel(prefixSpace, split bool) splitter {
 		words = cut(matchGPT2, "Isolated", false)
 	}
 	return func(w word, yield func(word) bool) bool {
+		w.text = cutText(w.text, maxNormal) // it doubles, and may come here again
 		if prefixSpace && w.text != "" && w.text[0] != ' ' {
 			w.text = " " + w.text
 		}

@@ -36,14 +36,14 @@ func (t *tokenAndID) UnmarshalJSON(b []byte) error {
 		return err
 	}
 	if len(pair) != 2 {
-		return fmt.Errorf("%s is no token with its number", b)
+		return fmt.Errorf("%.100s is no token with its number", b)
 	}
 	return json.Unmarshal(pair[1], &t.id)
 }
 
 // readTemplate returns the ids that a post-processor puts before and after a
-// text. depth is how many more may lie in it.
-func readTemplate(raw json.RawMessage, depth int) (before, after []int64, err error) {
+// text.
+func readTemplate(raw json.RawMessage, s *stages) (before, after []int64, err error) {
 	if isNull(raw) {
 		return nil, nil, nil
 	}
@@ -59,9 +59,9 @@ func readTemplate(raw json.RawMessage, depth int) (before, after []int64, err er
 	case "TemplateProcessing":
 		before, after, err = o.template()
 	case "Sequence":
-		return o.sequence(depth)
+		return o.sequence(s)
 	default:
-		err = fmt.Errorf("post_processor %q is not known here: %w", o.Type, clipsearch.ErrInvalid)
+		err = fmt.Errorf("post_processor %.100q is not known here: %w", o.Type, clipsearch.ErrInvalid)
 	}
 	for _, id := range append(append([]int64(nil), before...), after...) {
 		if id < 0 {
@@ -72,18 +72,13 @@ func readTemplate(raw json.RawMessage, depth int) (before, after []int64, err er
 }
 
 // sequence lets every processor wrap what the one before it made.
-func (o templateOptions) sequence(depth int) (before, after []int64, err error) {
-	if depth == 0 {
-		return nil, nil, fmt.Errorf("post_processor: too many sequences in each other: %w", clipsearch.ErrInvalid)
-	}
-	for _, raw := range o.Processors {
-		first, last, err := readTemplate(raw, depth-1)
-		if err != nil {
-			return nil, nil, err
-		}
+func (o templateOptions) sequence(s *stages) (before, after []int64, err error) {
+	err = s.each(o.Processors, func(raw json.RawMessage) error {
+		first, last, err := readTemplate(raw, s)
 		before, after = append(first, before...), append(after, last...)
-	}
-	return before, after, nil
+		return err
+	})
+	return before, after, err
 }
 
 func (o templateOptions) template() (before, after []int64, err error) {
@@ -95,7 +90,7 @@ func (o templateOptions) template() (before, after []int64, err error) {
 		case p.SpecialToken != nil:
 			special, ok := o.Special[p.SpecialToken.ID]
 			if !ok {
-				return nil, nil, fmt.Errorf("post_processor: %q has no ids: %w", p.SpecialToken.ID, clipsearch.ErrInvalid)
+				return nil, nil, fmt.Errorf("post_processor: %.100q has no ids: %w", p.SpecialToken.ID, clipsearch.ErrInvalid)
 			}
 			for _, id := range special.IDs {
 				if texts == 0 {

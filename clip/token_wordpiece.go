@@ -37,7 +37,7 @@ func newWordPiece(vocab *vocabulary, o wordPieceOptions) (*wordPiece, error) {
 	}
 	id, ok := vocab.find(unknown)
 	if !ok {
-		return nil, fmt.Errorf("the unknown token %q is not in the vocabulary: %w", unknown, clipsearch.ErrInvalid)
+		return nil, fmt.Errorf("the unknown token %.100q is not in the vocabulary: %w", unknown, clipsearch.ErrInvalid)
 	}
 	m.unknown = id
 	return m, nil

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"sync"
+	"time"
 
 	"github.com/clipsearch/clipsearch"
 	"github.com/clipsearch/clipsearch/clip"
@@ -16,9 +16,17 @@ type Options struct {
 	// Library finds ONNX Runtime's shared library; it is asked when the first
 	// session is opened, and not before.
 	Library func() (string, error)
-	Threads int  // of one run; 1 if zero: callers run several at once
+	Threads int  // of one call; 1 if zero: callers run several at once
 	Batch   int  // rows of one run at most; 16 if zero
 	Once    bool // for one query: load sooner, run slower
+	// Provider is what towers run on: "cpu", "cuda", "coreml", "directml" or
+	// "openvino", an error where the library has it not; "auto" is CUDA where the
+	// library has it and it starts, else the processor. The processor if empty. It
+	// is no part of the space: vectors differ in their last digits only.
+	Provider string
+	// IdleUnload is how long the image tower stays loaded with nobody using it; for
+	// good if zero. The text tower stays.
+	IdleUnload time.Duration
 }
 
 // Encoder runs one model. Its methods may be called concurrently. A tower is
@@ -38,7 +46,10 @@ func Open(m clip.Model, o Options) *Encoder {
 	if o.Batch == 0 {
 		o.Batch = 16
 	}
-	return &Encoder{model: m, opts: o}
+	e := &Encoder{model: m, opts: o}
+	e.image = lazy[*imageTower]{open: e.openImage, close: func(t *imageTower) error { return t.session.Close() }, idle: o.IdleUnload}
+	e.text = lazy[*textTower]{open: e.openText, close: func(t *textTower) error { return t.session.Close() }}
+	return e
 }
 
 // Model returns the manifest of the model.
@@ -53,26 +64,11 @@ func (e *Encoder) Fit(img image.Image) *image.RGBA { return e.model.Preprocess.F
 
 // EncodeImages returns the unit vector of each picture.
 func (e *Encoder) EncodeImages(ctx context.Context, imgs []image.Image) ([]clipsearch.Vector, error) {
-	t, err := e.image.get(e.openImage)
+	rows, err := e.RawImages(ctx, imgs)
 	if err != nil {
 		return nil, err
 	}
-	vectors := make([]clipsearch.Vector, 0, len(imgs))
-	for len(imgs) > 0 {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		n := min(t.batch, len(imgs))
-		rows, err := t.encode(imgs[:n])
-		if err != nil {
-			return nil, fmt.Errorf("embed %d pictures with %s: %w", n, e.model.Name, err)
-		}
-		if vectors, err = appendUnit(vectors, rows, "picture"); err != nil {
-			return nil, err
-		}
-		imgs = imgs[n:]
-	}
-	return vectors, nil
+	return appendUnit(make([]clipsearch.Vector, 0, len(rows)), rows, "picture")
 }
 
 // EncodeTexts returns the unit vector of each text.
@@ -87,19 +83,27 @@ func (e *Encoder) EncodeTexts(ctx context.Context, texts []string) ([]clipsearch
 // RawImages, RawTexts, RawPixels and RawIDs return what the graph gives, before
 // it is brought to unit length (some graphs do that themselves).
 func (e *Encoder) RawImages(ctx context.Context, imgs []image.Image) ([][]float32, error) {
-	t, err := e.image.get(e.openImage)
+	t, done, err := e.image.get()
 	if err != nil {
 		return nil, err
 	}
-	return inBatches(ctx, len(imgs), t.batch, func(i, j int) ([][]float32, error) { return t.encode(imgs[i:j]) })
+	defer done()
+	return t.inLanes(ctx, len(imgs), func(i, j int) ([][]float32, error) {
+		rows, err := t.encode(imgs[i:j])
+		if err != nil {
+			return nil, fmt.Errorf("embed %d pictures with %s: %w", j-i, e.model.Name, err)
+		}
+		return rows, nil
+	})
 }
 
 // RawTexts tokenizes and encodes texts.
 func (e *Encoder) RawTexts(ctx context.Context, texts []string) ([][]float32, error) {
-	t, err := e.text.get(e.openText)
+	t, done, err := e.text.get()
 	if err != nil {
 		return nil, err
 	}
+	defer done()
 	if t.words == nil {
 		return nil, t.noWords
 	}
@@ -107,19 +111,20 @@ func (e *Encoder) RawTexts(ctx context.Context, texts []string) ([][]float32, er
 	for i, s := range texts {
 		ids[i] = t.words.Encode(s)
 	}
-	return e.rawIDs(ctx, t, ids, nil)
+	return e.rawIDs(ctx, t, ids, nil, t.cuts)
 }
 
 // RawPixels encodes preprocessed pictures: n of them, float32 [n,3,S,S].
 func (e *Encoder) RawPixels(ctx context.Context, pixels []float32, n int) ([][]float32, error) {
-	t, err := e.image.get(e.openImage)
+	t, done, err := e.image.get()
 	if err != nil {
 		return nil, err
 	}
+	defer done()
 	if n == 0 || len(pixels) != n*t.row() {
 		return nil, fmt.Errorf("%d numbers are not %d pictures of 3 × %d × %d: %w", len(pixels), n, t.size, t.size, clipsearch.ErrInvalid)
 	}
-	return inBatches(ctx, n, t.batch, func(i, j int) ([][]float32, error) {
+	return t.inLanes(ctx, n, func(i, j int) ([][]float32, error) {
 		return t.run(pixels[i*t.row():j*t.row()], j-i)
 	})
 }
@@ -128,66 +133,66 @@ func (e *Encoder) RawPixels(ctx context.Context, pixels []float32, n int) ([][]f
 // length up to the model's. mask may be nil; it is used where the tower asks
 // for one, and otherwise refused.
 func (e *Encoder) RawIDs(ctx context.Context, ids, mask [][]int64) ([][]float32, error) {
-	t, err := e.text.get(e.openText)
+	t, done, err := e.text.get()
 	if err != nil {
 		return nil, err
 	}
-	return e.rawIDs(ctx, t, ids, mask)
+	defer done()
+	return e.rawIDs(ctx, t, ids, mask, false)
 }
 
-func (e *Encoder) rawIDs(ctx context.Context, t *textTower, ids, mask [][]int64) ([][]float32, error) {
-	return inBatches(ctx, len(ids), t.batch, func(i, j int) ([][]float32, error) {
-		var m [][]int64
-		if mask != nil {
-			m = mask[i:j]
-		}
-		rows, err := t.run(ids[i:j], m)
+// rawIDs encodes rows with others of their length, so that little is padded.
+func (e *Encoder) rawIDs(ctx context.Context, t *textTower, ids, mask [][]int64, cut bool) ([][]float32, error) {
+	order := byLength(ids)
+	sorted, err := t.inLanes(ctx, len(ids), func(i, j int) ([][]float32, error) {
+		rows, err := t.run(picked(ids, order[i:j]), picked(mask, order[i:j]), cut)
 		if err != nil {
 			return nil, fmt.Errorf("embed %d texts with %s: %w", j-i, e.model.Name, err)
 		}
 		return rows, nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	rows := make([][]float32, len(sorted))
+	for at, i := range order {
+		rows[i] = sorted[at]
+	}
+	return rows, nil
 }
 
 // Warm loads the towers that are named: "image", "text".
 func (e *Encoder) Warm(towers ...string) error {
 	for _, name := range towers {
+		var done func()
 		var err error
 		if name == "image" {
-			_, err = e.image.get(e.openImage)
+			_, done, err = e.image.get()
 		} else {
-			_, err = e.text.get(e.openText)
+			_, done, err = e.text.get()
 		}
 		if err != nil {
 			return err
 		}
+		done()
 	}
 	return nil
 }
 
-// Close frees the sessions. No call may be under way, but a Warm may: it is
-// waited for.
-func (e *Encoder) Close() error {
-	return errors.Join(
-		e.image.drop(func(t *imageTower) error { return t.session.Close() }),
-		e.text.drop(func(t *textTower) error { return t.session.Close() }))
+// CutsTexts loads the text tower and reports whether texts may be as long as the
+// longest of their batch though the manifest pads them: it was tried.
+func (e *Encoder) CutsTexts() (bool, error) {
+	t, done, err := e.text.get()
+	if err != nil {
+		return false, err
+	}
+	defer done()
+	return t.cuts, nil
 }
 
-// inBatches calls f for [0,size), [size,2·size) … of n rows and joins the answers.
-func inBatches(ctx context.Context, n, size int, f func(i, j int) ([][]float32, error)) ([][]float32, error) {
-	rows := make([][]float32, 0, n)
-	for i := 0; i < n; i += size {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		some, err := f(i, min(i+size, n))
-		if err != nil {
-			return nil, err
-		}
-		rows = append(rows, some...)
-	}
-	return rows, nil
-}
+// Close frees the sessions. No call may be under way, but a Warm may: it is
+// waited for.
+func (e *Encoder) Close() error { return errors.Join(e.image.drop(), e.text.drop()) }
 
 func appendUnit(vectors []clipsearch.Vector, rows [][]float32, what string) ([]clipsearch.Vector, error) {
 	for _, row := range rows {
@@ -200,55 +205,20 @@ func appendUnit(vectors []clipsearch.Vector, rows [][]float32, what string) ([]c
 	return vectors, nil
 }
 
-// lazy is a value that is made when it is first asked for. An error is not
-// kept: the next one to ask tries again.
-type lazy[T any] struct {
-	mu      sync.Mutex
-	made    bool
-	dropped bool
-	value   T
-}
-
-func (l *lazy[T]) get(open func() (T, error)) (T, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.made {
-		return l.value, nil
-	}
-	if l.dropped {
-		var none T
-		return none, errors.New("the encoder is closed")
-	}
-	v, err := open()
-	if err == nil {
-		l.value, l.made = v, true
-	}
-	return v, err
-}
-
-// drop closes the value, if it was made; it will not be made again.
-func (l *lazy[T]) drop(closeValue func(T) error) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	made := l.made
-	l.made, l.dropped = false, true
-	if !made {
-		return nil
-	}
-	return closeValue(l.value)
-}
-
-// Dim returns the number of dimensions of an embedding: as the manifest or the
-// graph says, and where neither does, as a grey picture has it.
+// Dim returns the number of dimensions of an embedding: as the manifest says, and
+// where it does not, as a grey picture has it, or a text of one token.
 func (e *Encoder) Dim() (int, error) {
 	if e.model.Dim > 0 {
 		return e.model.Dim, nil
 	}
-	t, err := e.image.get(e.openImage)
-	if err != nil {
-		return 0, err
+	var rows [][]float32
+	var err error
+	if e.model.Image == "" && e.model.Text != "" {
+		rows, err = e.RawIDs(context.Background(), [][]int64{{e.model.Tokenizer.Pad}}, nil)
+	} else {
+		size := max(1, e.model.Preprocess.Size)
+		rows, err = e.RawImages(context.Background(), []image.Image{image.NewRGBA(image.Rect(0, 0, size, size))})
 	}
-	rows, err := t.encode([]image.Image{image.NewRGBA(image.Rect(0, 0, t.size, t.size))})
 	if err != nil {
 		return 0, err
 	}

@@ -97,7 +97,7 @@ func runEmbedPixels(ctx context.Context, a *app, o embedOptions, args []string) 
 	if err != nil {
 		return err
 	}
-	if s := enc.Model().Preprocess.Size; !slices.Equal(x.Shape[1:], []int{3, s, s}) {
+	if s := enc.Model().Preprocess.Size; s > 0 && !slices.Equal(x.Shape[1:], []int{3, s, s}) {
 		return mistake("%s has the shape %v, not [N,3,%d,%d]", o.pixels, x.Shape, s, s)
 	}
 	rows, err := enc.RawPixels(ctx, x.Data, x.Shape[0])

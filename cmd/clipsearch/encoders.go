@@ -34,7 +34,7 @@ type encoder struct {
 }
 
 func (a *app) newEncoders(o embed.Options) *encoders {
-	o.Library = a.library
+	o.Library, o.Provider = a.library, a.options.provider
 	e := &encoders{dir: a.options.index, how: o, given: map[clipsearch.Space]clip.Model{}, open: map[clipsearch.Space]*encoder{}}
 	a.onClose(e.close)
 	return e

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/clipsearch/clipsearch"
+	"github.com/clipsearch/clipsearch/clip"
 	"github.com/clipsearch/clipsearch/embed"
 	"github.com/clipsearch/clipsearch/index"
 	"github.com/clipsearch/clipsearch/ingest"
@@ -140,7 +141,8 @@ func (a *app) openStore(ctx context.Context, o ingestOptions) (ingest.Store, *em
 			return nil, nil, err
 		}
 	}
-	lib, err := a.openIndex(ctx, openOptions{create: true, language: o.language})
+	vet := func(m clip.Model) error { return a.refuseBroken(ctx, m) }
+	lib, err := a.openIndex(ctx, openOptions{create: true, language: o.language, vet: vet})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -151,6 +153,14 @@ func (a *app) openStore(ctx context.Context, o ingestOptions) (ingest.Store, *em
 	if m := enc.Model(); !m.Runs() {
 		return nil, nil, mistake("index %s answers with model %s, which clipsearch cannot run: bring the vectors of its pictures with --vectors and --paths",
 			a.options.index, m.Name)
+	}
+	if m := enc.Model(); m.Image == "" {
+		return nil, nil, mistake("model %s reads texts only: bring the vectors of pictures with --vectors and --paths, or name a model that sees pictures too", m.Name)
+	}
+	if !fresh && !o.dryRun {
+		if err := vet(enc.Model()); err != nil {
+			return nil, nil, err
+		}
 	}
 	return lib.Handle, enc.Encoder, nil
 }

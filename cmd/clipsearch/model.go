@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"path"
 	"path/filepath"
 	"strings"
@@ -15,7 +14,7 @@ import (
 func newModelCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "model", Short: "List, get, describe and import models, and have the index answer with another one", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
-	cmd.AddCommand(newModelListCommand(a), newModelPullCommand(a), newModelInfoCommand(a), newModelImportCommand(a), newModelSwitchCommand(a))
+	cmd.AddCommand(newModelListCommand(a), newModelPullCommand(a), newModelInfoCommand(a), newModelImportCommand(a), newModelExportCommand(a), newModelDoctorCommand(a), newModelSwitchCommand(a))
 	return cmd
 }
 
@@ -74,11 +73,12 @@ func newModelImportCommand(a *app) *cobra.Command {
 	var out string
 	cmd := &cobra.Command{
 		Use:   "import DIR|REPO",
-		Short: "Copy a two-tower ONNX model and write its manifest",
-		Long: `import reads a directory in one of the layouts of the wild (onnx/vision_model.onnx and
-text_model.onnx, or visual/model.onnx and textual/model.onnx), loads both towers, and copies
-what it needs with a manifest of its sizes, preprocessing, tokenizer and SHA-256. A REPO of
-the hub has been pulled before.`,
+		Short: "Copy a model and write its manifest",
+		Long: `import reads a directory in one of the layouts of the wild (ONNX graphs: onnx/vision_model.onnx
+and text_model.onnx, visual/model.onnx and textual/model.onnx, NAME/visual.onnx and textual.onnx,
+or one model.onnx with either tower or both; or the safetensors of transformers or open_clip),
+loads its towers, and copies what it needs with a manifest of its sizes, preprocessing, tokenizer
+and SHA-256. A REPO of the hub has been pulled before.`,
 		Args: exactArgs(1, "one DIR or REPO"),
 		RunE: func(_ *cobra.Command, args []string) error { return runModelImport(a, args[0], out) },
 	}
@@ -97,36 +97,16 @@ func runModelImport(a *app, from, out string) error {
 	if out == "" {
 		out = filepath.Join(modelsDir(), m.Name)
 	}
-	if entries, err := os.ReadDir(out); err == nil && len(entries) > 0 {
-		return mistake("%s is not empty: name another --out", out)
-	}
 	enc := a.open(m)
 	if m.Dim, err = enc.Dim(); err != nil {
 		return err
 	}
-	towers := []string{"image"}
 	if m.Text != "" {
-		towers = append(towers, "text")
+		if m.CutTexts, err = enc.CutsTexts(); err != nil {
+			return err
+		}
 	}
-	if err := enc.Warm(towers...); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
-		return mistake("%v", err)
-	}
-	part := out + ".part"
-	if err := os.RemoveAll(part); err != nil {
-		return err
-	}
-	defer os.RemoveAll(part)
-	if err := os.MkdirAll(part, 0o755); err != nil {
-		return err
-	}
-	if err := m.WriteModel(part); err != nil {
-		return err
-	}
-	os.Remove(out) // an empty directory would be in the way of the rename
-	if err := os.Rename(part, out); err != nil {
+	if err := writeDir(out, m.WriteModel); err != nil {
 		return err
 	}
 	if a.options.json {

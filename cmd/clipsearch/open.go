@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/clipsearch/clipsearch"
 	"github.com/clipsearch/clipsearch/clip"
@@ -19,12 +20,15 @@ import (
 // openOptions say what a command wants of an index.
 type openOptions struct {
 	create   bool
-	language string   // of an index that is made
-	warm     []string // towers to load while the index opens, if this process is to own it
-	serve    bool     // answer the texts of other processes, and make the vectors that the index lacks
-	work     bool     // make the vectors that the index lacks, if this process is to own it
-	once     bool     // the encoder is for a single query
-	anyModel bool     // whatever --model says
+	language string        // of an index that is made
+	warm     []string      // towers to load while the index opens, if this process is to own it
+	serve    bool          // answer the texts of other processes, and make the vectors that the index lacks
+	work     bool          // make the vectors that the index lacks, if this process is to own it
+	once     bool          // the encoder is for a single query
+	anyModel bool          // whatever --model says
+	unload   time.Duration // the image tower, when nobody has used it for so long; 0: never
+	// vet may refuse the model that an index is to be made with; nil takes any.
+	vet func(clip.Model) error
 }
 
 // openIndex makes this process the owner of the index, or a client of its owner.
@@ -35,7 +39,7 @@ func (a *app) openIndex(ctx context.Context, o openOptions) (*collection, error)
 		return nil, err
 	}
 	removeSpools(a.options.index)
-	encs := a.newEncoders(embed.Options{Once: o.once})
+	encs := a.newEncoders(embed.Options{Once: o.once, IdleUnload: o.unload})
 	io, err := a.indexOptions(encs, o)
 	if err != nil {
 		return nil, err
@@ -45,7 +49,7 @@ func (a *app) openIndex(ctx context.Context, o openOptions) (*collection, error)
 
 // openWithModel is openIndex of an index that answers with model, or is made with it.
 func (a *app) openWithModel(ctx context.Context, model clip.Model, o openOptions) (*collection, error) {
-	encs := a.newEncoders(embed.Options{Once: o.once})
+	encs := a.newEncoders(embed.Options{Once: o.once, IdleUnload: o.unload})
 	io, err := encs.optionsWith(model, o)
 	if err != nil {
 		return nil, err
@@ -89,6 +93,9 @@ func (a *app) indexOptions(encs *encoders, o openOptions) (index.Options, error)
 	switch {
 	case errors.Is(err, clipsearch.ErrNotFound) && o.create:
 		m, err := a.modelForNew()
+		if err == nil && o.vet != nil {
+			err = o.vet(m)
+		}
 		if err != nil {
 			return index.Options{}, err
 		}

@@ -17,6 +17,7 @@ type options struct {
 	index     string
 	model     string
 	precision string
+	provider  string
 	decode    string
 	store     string
 	threads   int
@@ -35,6 +36,7 @@ func (o *options) register(f *pflag.FlagSet, w world) {
 	f.StringVar(&o.index, "index", or("CLIPSEARCH_INDEX", filepath.Join(xdg.DataHome, "clipsearch", "index")), "the index's `DIR` (CLIPSEARCH_INDEX)")
 	f.StringVar(&o.model, "model", or("CLIPSEARCH_MODEL", ""), "model `NAME|DIR` (CLIPSEARCH_MODEL; default: the index's own, builtin for a new one)")
 	f.StringVar(&o.precision, "precision", "", "`fp32|int8`, where the model has both (default: fp32 if there is one)")
+	f.StringVar(&o.provider, "provider", or("CLIPSEARCH_PROVIDER", "auto"), "run models on `auto|cpu|cuda|coreml|directml|openvino` (CLIPSEARCH_PROVIDER; auto: CUDA where ONNX Runtime has it, else the processor)")
 	f.StringVar(&o.decode, "decode", "exact", "`exact|fast`: fast may decode large pictures at reduced size (today both are exact)")
 	f.StringVar(&o.store, "store", or("CLIPSEARCH_STORE", ""), "`URL` of a store other than the embedded one (CLIPSEARCH_STORE)")
 	f.IntVar(&o.threads, "threads", 0, "use `N` threads (default: as many as there are cores)")
@@ -60,6 +62,7 @@ func (o *options) valid() error {
 	}
 	for _, f := range []struct{ name, value, allowed string }{
 		{"precision", o.precision, "|fp32|int8"},
+		{"provider", o.provider, "auto|cpu|cuda|coreml|directml|openvino"},
 		{"decode", o.decode, "exact|fast"},
 		{"log-format", o.logFormat, "text|json"},
 	} {

@@ -50,15 +50,19 @@ func (a *app) printLibrary(lib onnx.Library) error {
 	if err := ort.Init(lib.Path); err != nil {
 		return err
 	}
+	_, providers, err := ort.Providers()
+	if err != nil {
+		return err
+	}
 	info := struct {
 		Path      string   `json:"path"`
 		Version   string   `json:"version"`
 		Source    string   `json:"source"`
 		Providers []string `json:"providers"`
-	}{lib.Path, ort.Version(), lib.Source, []string{"CPUExecutionProvider"}}
+	}{lib.Path, ort.Version(), lib.Source, providers}
 	if a.options.json {
 		return a.printJSON(info)
 	}
-	_, err := fmt.Fprintf(a.stdout, "ONNX Runtime %s (%s)\n%s\n%s\n", info.Version, info.Source, info.Path, strings.Join(info.Providers, ", "))
+	_, err = fmt.Fprintf(a.stdout, "ONNX Runtime %s (%s)\n%s\n%s\n", info.Version, info.Source, info.Path, strings.Join(info.Providers, ", "))
 	return err
 }

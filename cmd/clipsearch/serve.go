@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -20,6 +21,7 @@ type serveOptions struct {
 	allowRoots string
 	readOnly   bool
 	maxUpload  int64
+	unload     time.Duration
 }
 
 func newServeCommand(a *app) *cobra.Command {
@@ -32,7 +34,7 @@ func newServeCommand(a *app) *cobra.Command {
 			if err := o.valid(); err != nil {
 				return err
 			}
-			lib, err := a.openIndex(cmd.Context(), openOptions{serve: true, warm: []string{"text", "image"}})
+			lib, err := a.openIndex(cmd.Context(), openOptions{serve: true, warm: []string{"text", "image"}, unload: o.unload})
 			if err != nil {
 				return err
 			}
@@ -46,6 +48,7 @@ func newServeCommand(a *app) *cobra.Command {
 	f.StringVar(&o.key, "tls-key", "", "its key `FILE`")
 	f.StringVar(&o.allowRoots, "allow-roots", "", "serve originals from below `DIR[,DIR]` alone (default: the folders ingested)")
 	f.BoolVar(&o.readOnly, "read-only", false, "refuse to add or forget pictures")
+	f.DurationVar(&o.unload, "unload-after", 10*time.Minute, "free the memory of the model's picture half when nobody has needed it for `DURATION`; 0: never")
 	f.Int64Var(&o.maxUpload, "max-upload", 32<<20, "refuse uploads of more than `BYTES`")
 	return cmd
 }
@@ -61,6 +64,8 @@ func (o serveOptions) valid() error {
 		return mistake("--addr %s can be reached from other machines: give keys with --api-key-file FILE, or listen at 127.0.0.1", o.addr)
 	case (o.cert == "") != (o.key == ""):
 		return mistake("--tls-cert and --tls-key belong together")
+	case o.unload < 0:
+		return mistake("--unload-after %v: it must not be negative", o.unload)
 	case o.maxUpload <= 0:
 		return mistake("--max-upload %d: it must be positive", o.maxUpload)
 	}

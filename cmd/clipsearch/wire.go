@@ -139,7 +139,7 @@ func (a *app) encoder() (*embed.Encoder, error) {
 func (a *app) open(m clip.Model) *embed.Encoder { return a.openWith(m, embed.Options{}) }
 
 func (a *app) openWith(m clip.Model, o embed.Options) *embed.Encoder {
-	o.Library = a.library
+	o.Library, o.Provider = a.library, a.options.provider
 	e := embed.Open(m, o)
 	a.onClose(e.Close)
 	return e

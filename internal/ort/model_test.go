@@ -138,27 +138,6 @@ func BenchmarkOpen(b *testing.B) {
 	}
 }
 
-func BenchmarkInspect(b *testing.B) {
-	model, err := os.ReadFile(text)
-	if err != nil {
-		b.Skip(err)
-	}
-	b.Run("memory", func(b *testing.B) {
-		for b.Loop() {
-			if _, err := ort.Inspect(model); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-	b.Run("file", func(b *testing.B) {
-		for b.Loop() {
-			if _, err := ort.InspectFile(text); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-}
-
 // BenchmarkImages weighs the threads of a run against runs side by side, on two
 // cores, by batch.
 func BenchmarkImages(b *testing.B) {

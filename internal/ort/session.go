@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	onnx "github.com/yalue/onnxruntime_go"
+
+	"github.com/clipsearch/clipsearch/internal/graph"
 )
 
 // Options of a session.
@@ -19,6 +21,14 @@ type Options struct {
 	// Once is for a session that is run once or twice: weights are not rearranged
 	// for the kernels, which makes it quicker to load and slower to run.
 	Once bool
+	// Varying is for a session whose inputs change their shapes from run to run: no
+	// plan of memory is made for each, which would be kept.
+	Varying bool
+	// Provider names what the session runs on; the processor if empty. What it has no
+	// kernels for runs on the processor all the same.
+	Provider string
+	// Folder is where a graph in memory finds the weights that it keeps in files.
+	Folder string
 }
 
 // Session is a loaded graph. Its methods may be called from several goroutines.
@@ -36,7 +46,7 @@ var errClosed = errors.New("the session is closed")
 // Open loads a graph from memory, which it does not keep. in and out name the
 // inputs that Run is given and the outputs that it returns, in their order.
 func Open(model []byte, in, out []string, o Options) (*Session, error) {
-	g, err := Inspect(model)
+	g, err := graph.Inspect(model)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +57,7 @@ func Open(model []byte, in, out []string, o Options) (*Session, error) {
 
 // OpenFile loads a graph from a file, and its external data from beside it.
 func OpenFile(path string, in, out []string, o Options) (*Session, error) {
-	g, err := InspectFile(path)
+	g, err := graph.InspectFile(path)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +66,7 @@ func OpenFile(path string, in, out []string, o Options) (*Session, error) {
 	})
 }
 
-func open(g Graph, in, out []string, o Options, load func(*onnx.SessionOptions) (*onnx.DynamicAdvancedSession, error)) (*Session, error) {
+func open(g graph.Graph, in, out []string, o Options, load func(*onnx.SessionOptions) (*onnx.DynamicAdvancedSession, error)) (*Session, error) {
 	if Version() == "" {
 		return nil, fmt.Errorf("%w: Init was not called", ErrLibrary)
 	}
@@ -77,12 +87,12 @@ func open(g Graph, in, out []string, o Options, load func(*onnx.SessionOptions) 
 
 // runnable says why Run could not be given, or give, the named ports. Types that
 // the graph does not tell are left to the run.
-func runnable(kind string, ports []Port, names []string) error {
+func runnable(kind string, ports []graph.Port, names []string) error {
 	if len(names) == 0 {
 		return fmt.Errorf("no %s is named: the graph has %v", kind, ports)
 	}
 	for _, name := range names {
-		i := slices.IndexFunc(ports, func(p Port) bool { return p.Name == name })
+		i := slices.IndexFunc(ports, func(p graph.Port) bool { return p.Name == name })
 		if i < 0 {
 			return fmt.Errorf("the graph has no %s %s: it has %v", kind, name, ports)
 		}
@@ -95,8 +105,7 @@ func runnable(kind string, ports []Port, names []string) error {
 	return nil
 }
 
-// sessionOptions leaves ONNX Runtime's arena and memory patterns on and its
-// optimizations at their full: see BenchmarkOpen and BenchmarkImages. The level
+// sessionOptions leaves ONNX Runtime's arena on and its optimizations at their full: see BenchmarkOpen and BenchmarkImages. The level
 // below full is six times slower with int8 convolutions.
 func sessionOptions(o Options) (*onnx.SessionOptions, error) {
 	so, err := onnx.NewSessionOptions()
@@ -117,6 +126,13 @@ func sessionOptions(o Options) (*onnx.SessionOptions, error) {
 	if o.Once {
 		err = errors.Join(err, so.AddSessionConfigEntry("session.disable_prepacking", "1"))
 	}
+	if o.Varying {
+		err = errors.Join(err, so.SetMemPattern(false))
+	}
+	if o.Folder != "" {
+		err = errors.Join(err, so.AddSessionConfigEntry("session.model_external_initializers_file_folder_path", o.Folder))
+	}
+	err = errors.Join(err, addProvider(so, o.Provider))
 	if err != nil {
 		so.Destroy()
 		return nil, err

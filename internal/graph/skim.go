@@ -1,4 +1,4 @@
-package ort
+package graph
 
 import (
 	"fmt"
@@ -21,6 +21,7 @@ type span struct{ from, to int64 }
 // field is one field of a message: a body of bytes, or else a number.
 type field struct {
 	number protowire.Number
+	bytes  bool // it is a body
 	value  uint64
 	body   span
 }
@@ -105,7 +106,7 @@ func (k *skimmer) field(m span) (one field, next int64, err error) {
 		if v > uint64(m.to-next) {
 			return one, 0, io.ErrUnexpectedEOF
 		}
-		one.body = span{next, next + int64(v)}
+		one.bytes, one.body = true, span{next, next + int64(v)}
 		next = one.body.to
 	case protowire.Fixed32Type:
 		next += 4

@@ -1,10 +1,11 @@
-package ort
+package graph
 
 import (
 	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -49,6 +50,27 @@ func InspectFile(path string) (Graph, error) {
 		return Graph{}, fmt.Errorf("%s is no file, let alone an ONNX model", path)
 	}
 	return inspect(f, st.Size())
+}
+
+// InspectFS is InspectFile for a file of a file system.
+func InspectFS(fsys fs.FS, name string) (Graph, error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return Graph{}, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return Graph{}, err
+	}
+	if r, ok := f.(io.ReaderAt); ok && st.Mode().IsRegular() {
+		return inspect(r, st.Size())
+	}
+	data, err := io.ReadAll(f)
+	if err != nil {
+		return Graph{}, err
+	}
+	return Inspect(data)
 }
 
 // Inspect reads the graph of a model that is in memory.

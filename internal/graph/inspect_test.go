@@ -1,4 +1,4 @@
-package ort_test
+package graph_test
 
 import (
 	"bytes"
@@ -11,48 +11,48 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/encoding/protowire"
 
-	"github.com/clipsearch/clipsearch/internal/ort"
+	"github.com/clipsearch/clipsearch/internal/graph"
 )
 
 func TestInspect(t *testing.T) {
 	dims := func(d ...int64) []int64 { return d }
 	for _, tt := range []struct {
 		file string
-		want ort.Graph
+		want graph.Graph
 	}{
-		{"tiny.onnx", ort.Graph{
-			Inputs:  []ort.Port{{Name: "x", Type: "float32", Shape: dims(-1, 3)}, {Name: "ids", Type: "int64", Shape: dims(-1, 1)}},
-			Outputs: []ort.Port{{Name: "y", Type: "float32", Shape: dims(-1, 2)}},
+		{"tiny.onnx", graph.Graph{
+			Inputs:  []graph.Port{{Name: "x", Type: "float32", Shape: dims(-1, 3)}, {Name: "ids", Type: "int64", Shape: dims(-1, 1)}},
+			Outputs: []graph.Port{{Name: "y", Type: "float32", Shape: dims(-1, 2)}},
 			Opset:   17,
 		}},
-		{"bytes.onnx", ort.Graph{
-			Inputs:           []ort.Port{{Name: "x", Type: "float32", Shape: dims(-1, 3)}},
-			Outputs:          []ort.Port{{Name: "q", Type: "uint8", Shape: dims(-1, 3)}},
+		{"bytes.onnx", graph.Graph{
+			Inputs:           []graph.Port{{Name: "x", Type: "float32", Shape: dims(-1, 3)}},
+			Outputs:          []graph.Port{{Name: "q", Type: "uint8", Shape: dims(-1, 3)}},
 			DynamicQuantized: true,
 			Opset:            17,
 		}},
-		{"half.onnx", ort.Graph{
-			Inputs:  []ort.Port{{Name: "x", Type: "float32", Shape: dims(-1)}, {Name: "h", Type: "float16", Shape: dims(-1)}},
-			Outputs: []ort.Port{{Name: "y", Type: "float16", Shape: dims(-1)}, {Name: "z", Type: "float32", Shape: dims(-1)}},
+		{"half.onnx", graph.Graph{
+			Inputs:  []graph.Port{{Name: "x", Type: "float32", Shape: dims(-1)}, {Name: "h", Type: "float16", Shape: dims(-1)}},
+			Outputs: []graph.Port{{Name: "y", Type: "float16", Shape: dims(-1)}, {Name: "z", Type: "float32", Shape: dims(-1)}},
 			Opset:   17,
 		}},
-		{"nested.onnx", ort.Graph{
-			Inputs:           []ort.Port{{Name: "flag", Type: "bool"}, {Name: "x", Type: "float32", Shape: dims(3)}},
-			Outputs:          []ort.Port{{Name: "y", Type: "float32"}},
+		{"nested.onnx", graph.Graph{
+			Inputs:           []graph.Port{{Name: "flag", Type: "bool"}, {Name: "x", Type: "float32", Shape: dims(3)}},
+			Outputs:          []graph.Port{{Name: "y", Type: "float32"}},
 			DynamicQuantized: true,
 			ExternalData:     []string{"far/weights.bin"},
 			Producer:         "make.py 2",
 			Opset:            17,
 		}},
-		{"external.onnx", ort.Graph{
-			Inputs:       []ort.Port{{Name: "x", Type: "float32", Shape: dims(-1, 3)}},
-			Outputs:      []ort.Port{{Name: "y", Type: "float32", Shape: dims(-1, 2)}},
+		{"external.onnx", graph.Graph{
+			Inputs:       []graph.Port{{Name: "x", Type: "float32", Shape: dims(-1, 3)}},
+			Outputs:      []graph.Port{{Name: "y", Type: "float32", Shape: dims(-1, 2)}},
 			ExternalData: []string{"external.data"},
 			Opset:        17,
 		}},
 	} {
-		path := filepath.Join("testdata", tt.file)
-		got, err := ort.InspectFile(path)
+		path := filepath.Join("../ort/testdata", tt.file)
+		got, err := graph.InspectFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,11 +63,11 @@ func TestInspect(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := ort.Inspect(model); err != nil || cmp.Diff(tt.want, got) != "" {
+		if got, err := graph.Inspect(model); err != nil || cmp.Diff(tt.want, got) != "" {
 			t.Errorf("Inspect(%s) = %v, %v, unlike InspectFile", tt.file, got, err)
 		}
 		for n := range model { // a model that was cut off anywhere is an error or a shorter graph, never a panic
-			ort.Inspect(model[:n])
+			graph.Inspect(model[:n])
 		}
 	}
 }
@@ -82,14 +82,14 @@ func (m *message) bytes(n protowire.Number, body []byte) {
 func TestInspectErrors(t *testing.T) {
 	var model, deep message
 	for range 100_000 { // a node with an attribute with a graph with a node …
-		var attribute, node, graph message
+		var attribute, node, inner message
 		attribute.bytes(6, deep)
 		if len(deep) > 1000 {
 			break
 		}
 		node.bytes(5, attribute)
-		graph.bytes(1, node)
-		deep = graph
+		inner.bytes(1, node)
+		deep = inner
 	}
 	model.bytes(7, deep)
 	for name, model := range map[string]string{
@@ -100,11 +100,11 @@ func TestInspectErrors(t *testing.T) {
 		"a huge body":             "\x3a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
 		"a graph in graphs":       string(model),
 	} {
-		if g, err := ort.Inspect([]byte(model)); err == nil {
+		if g, err := graph.Inspect([]byte(model)); err == nil {
 			t.Errorf("%s: Inspect = %+v, no error", name, g)
 		}
 	}
-	if g, err := ort.InspectFile("testdata"); err == nil {
+	if g, err := graph.InspectFile("../ort/testdata"); err == nil {
 		t.Errorf("InspectFile of a folder = %+v, no error", g)
 	}
 }
@@ -113,7 +113,7 @@ func TestInspectErrors(t *testing.T) {
 // reading the weights.
 func TestInspectSkips(t *testing.T) {
 	const weights = 256 << 20
-	tiny, err := os.ReadFile("testdata/tiny.onnx")
+	tiny, err := os.ReadFile("../ort/testdata/tiny.onnx")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +135,7 @@ func TestInspectSkips(t *testing.T) {
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	g, err := ort.InspectFile(f.Name())
+	g, err := graph.InspectFile(f.Name())
 	runtime.ReadMemStats(&after)
 	if err != nil || len(g.Inputs) != 2 {
 		t.Errorf("InspectFile = %+v, %v", g, err)
@@ -151,10 +151,10 @@ func TestInspectModels(t *testing.T) {
 		name, in string
 		dynamic  bool
 	}{
-		{image, "pixel_values float32[-1 3 -1 -1]", false},
+		{"../../embed/builtin/model/visual.int8.onnx", "pixel_values float32[-1 3 -1 -1]", false},
 		{text, "input_ids int64[-1 -1]", true},
 	} {
-		g, err := ort.InspectFile(tt.name)
+		g, err := graph.InspectFile(tt.name)
 		if os.IsNotExist(err) {
 			t.Skip("the built-in model is not there")
 		}
@@ -164,16 +164,39 @@ func TestInspectModels(t *testing.T) {
 	}
 }
 
+const text = "../../embed/builtin/model/textual.int8.onnx"
+
+func BenchmarkInspect(b *testing.B) {
+	model, err := os.ReadFile(text)
+	if err != nil {
+		b.Skip(err)
+	}
+	b.Run("memory", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := graph.Inspect(model); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("file", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := graph.InspectFile(text); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
 func FuzzInspect(f *testing.F) {
 	for _, name := range []string{"tiny", "bytes", "half", "nested", "external"} {
-		model, err := os.ReadFile("testdata/" + name + ".onnx")
+		model, err := os.ReadFile("../ort/testdata/" + name + ".onnx")
 		if err != nil {
 			f.Fatal(err)
 		}
 		f.Add(model)
 	}
 	f.Fuzz(func(t *testing.T, model []byte) {
-		g, err := ort.Inspect(model)
+		g, err := graph.Inspect(model)
 		if err == nil && len(g.Outputs) == 0 {
 			t.Error("a graph without outputs, and no error")
 		}
