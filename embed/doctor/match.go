@@ -1,6 +1,8 @@
 package doctor
 
 import (
+	"context"
+	"fmt"
 	"math"
 
 	"github.com/clipsearch/clipsearch"
@@ -95,4 +97,43 @@ func meanError(x []float64) (mean, err float64) {
 		sum += (v - mean) * (v - mean)
 	}
 	return mean, math.Sqrt(sum / (n - 1) / n)
+}
+
+// checkMatch asks whether captions find their photographs. A text tower may have
+// learned another language than English.
+func (d *doctor) checkMatch(ctx context.Context) {
+	if d.pictures == nil || d.texts == nil || d.words == nil || len(d.photos[0]) != len(d.texts[0]) {
+		return
+	}
+	a := readAlbum()
+	d.language, d.captions = "en", units(d.texts)
+	d.matched = match(d.pictures, d.captions)
+	if d.matched.z < matches && !d.quick {
+		for language, captions := range a.Captions {
+			vectors := d.encodeTexts(ctx, captions)
+			if vectors == nil {
+				continue
+			}
+			if m := match(d.pictures, vectors); m.z > d.matched.z {
+				d.language, d.captions, d.matched = language, vectors, m
+			}
+		}
+	}
+	d.judgeMatch()
+}
+
+func (d *doctor) judgeMatch() {
+	const name = "match"
+	m, n := d.matched, len(d.pictures)
+	figures := fmt.Sprintf("%.0f of %d captions (%s) find their photograph; %.1f standard deviations from chance", m.first*float64(n), n, d.language, m.z)
+	switch {
+	case m.z >= matches:
+		d.known = true
+		d.pass(name, "%s", figures)
+	case m.z < chance && d.learned.both() && !d.quick:
+		d.fail(name, "%s, in every language tried, though both towers have been trained (%.1f, %.1f): towers of two models, or pixels or words prepared otherwise than in training",
+			figures, d.learned[imageTower], d.learned[textTower])
+	default:
+		d.unsure(name, "%s; %s, %s", figures, d.learned.says(imageTower), d.learned.says(textTower))
+	}
 }

@@ -223,6 +223,8 @@ func TestSabotage(t *testing.T) {
 		{"context too short", "context", Examine, tinyModel, edited("config.json", asJSON(func(c map[string]any) { c["text_cfg"] = map[string]any{"context_length": tinyPlaces - 4} }))},
 		{"context too long", "context", Examine, tinyModel, edited("config.json", asJSON(func(c map[string]any) { c["text_cfg"] = map[string]any{"context_length": tinyPlaces + 57} }))},
 		{"context longer than the places", "context", Examine, trainedModel, manifest(func(m map[string]any) { m["context_length"] = 600 })},
+		// Captions of a few words do not fit, and the tower would take them.
+		{"context of a few words", "context", Examine, trainedModel, manifest(func(m map[string]any) { m["context_length"] = 8 })},
 		// No quantizer writes such a scale.
 		{"int8 with one scale zeroed, image", "weights", Quick, trainedModel, edited("visual.int8.onnx", noScale)},
 		{"int8 with one scale zeroed, text", "weights", Quick, trainedModel, edited("textual.int8.onnx", overwrite(func(_ graph, w tensor) bool {

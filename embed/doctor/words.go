@@ -149,11 +149,30 @@ func (d *doctor) checkContext(ctx context.Context) {
 		}
 	case !takes(want + 1):
 		d.pass(name, "the text tower takes %d ids and no more, and texts are cut to that", want)
+	case !exact && d.shortensMost():
+		d.fail(name, "texts are cut to %d ids, which is less than most captions of a few words have, and the text tower takes longer ones: the context length in the model's files is wrong", want)
 	case !exact:
 		d.pass(name, "texts are cut to %d ids; the text tower takes longer ones", want)
 	default:
 		d.judgePlaces(name, want, places(want+1, takes))
 	}
+}
+
+// shortensMost reports whether most captions lose words to the context length.
+func (d *doctor) shortensMost() bool {
+	m := d.model
+	m.ContextLength = maxPlaces
+	free, err := m.OpenTokenizer()
+	if err != nil || d.words == nil {
+		return false
+	}
+	captions, cut := readAlbum().Captions["en"], 0
+	for _, caption := range captions {
+		if len(free.Encode(caption)) > d.model.ContextLength {
+			cut++
+		}
+	}
+	return 2*cut > len(captions)
 }
 
 // places finds how many ids are taken at most, of which low are.
