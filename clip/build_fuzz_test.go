@@ -196,6 +196,8 @@ func TestBuildHostile(t *testing.T) {
 	for _, origin := range []struct{ name, config, listing string }{
 		{"open_clip_config.json", openSmall, smallListing(true)},
 		{"config.json", hfSmall, smallListing(false)},
+		{"config.json", chineseSmall, chineseListing()},
+		{"config.json", mclipSmall, bertListing("transformer.", 4) + "LinearTransformation.weight F32 [3,4]\nLinearTransformation.bias F32 [3]\n"},
 	} {
 		build := func(config, tensors string) {
 			t.Helper()
