@@ -96,6 +96,11 @@ func TestTextTowers(t *testing.T) {
 			fstest.MapFS{"config.json": file(chineseSmall), "model.safetensors": {Data: checkpoint(chineseListing())}},
 			read{"transformers", 4, 6, 0, 2, 4},
 		},
+		"two encoders": {
+			fstest.MapFS{"config.json": file(`{"model_type":"vision-text-dual-encoder","text_config":{"model_type":"roberta","num_attention_heads":2,"max_position_embeddings":6},"vision_config":{"model_type":"clip_vision_model","num_attention_heads":2,"image_size":4}}`),
+				"model.safetensors": {Data: checkpoint(chineseListing() + "text_model.pooler.dense.weight F32 [4,4]\n")}},
+			read{"transformers", 4, 4, 1, 2, 4},
+		},
 		"a tokenizer's own limit": {
 			fstest.MapFS{"config.json": file(chineseSmall), "model.safetensors": {Data: checkpoint(chineseListing())}, "tokenizer_config.json": file(`{"model_max_length":5}`)},
 			read{"transformers", 4, 5, 0, 2, 4},
@@ -154,15 +159,17 @@ func TestTextTowersRefused(t *testing.T) {
 		files fstest.MapFS
 		says  string
 	}{
-		"an unknown name":       {hfText(`{"hf_model_name":"some/model"}`), "some/model/config.json"},
-		"a name out of the way": {hfText(`{"hf_model_name":"../../etc"}`), "is not known here"},
-		"another architecture":  {hfText(`{"hf_model_name":"t5"}`), `"mt5"`},
-		"max_pooler":            {hfText(`{"hf_model_name":"bert-base-uncased","hf_pooler_type":"max_pooler"}`), "max_pooler"},
-		"no pooler's tensors":   {hfText(`{"hf_model_name":"bert-base-uncased","hf_pooler_type":"cls_pooler"}`), "text.transformer.pooler.dense.weight"},
-		"relative positions":    {fstest.MapFS{"config.json": file(strings.Replace(chineseSmall, `"num_att`, `"position_embedding_type":"relative_key","num_att`, 1)), "model.safetensors": {Data: checkpoint(chineseListing())}}, "relative_key"},
-		"a tensor too many":     {fstest.MapFS{"config.json": file(chineseSmall), "model.safetensors": {Data: checkpoint(chineseListing() + "text_model.extra F32 [1]\n")}}, "text_model.extra"},
-		"pooling by the class":  {sentence(`{"pooling_mode_cls_token":true}`, `{}`), "pooling_mode_cls_token"},
-		"a layer with tanh":     {sentence(`{"pooling_mode_mean_tokens":true}`, `{"activation_function":"torch.nn.modules.activation.Tanh"}`), "Tanh"},
+		"an unknown name":           {hfText(`{"hf_model_name":"some/model"}`), "some/model/config.json"},
+		"a name out of the way":     {hfText(`{"hf_model_name":"../../etc"}`), "is not known here"},
+		"another architecture":      {hfText(`{"hf_model_name":"t5"}`), `"mt5"`},
+		"max_pooler":                {hfText(`{"hf_model_name":"bert-base-uncased","hf_pooler_type":"max_pooler"}`), "max_pooler"},
+		"no pooler's tensors":       {hfText(`{"hf_model_name":"bert-base-uncased","hf_pooler_type":"cls_pooler"}`), "text.transformer.pooler.dense.weight"},
+		"relative positions":        {fstest.MapFS{"config.json": file(strings.Replace(chineseSmall, `"num_att`, `"position_embedding_type":"relative_key","num_att`, 1)), "model.safetensors": {Data: checkpoint(chineseListing())}}, "relative_key"},
+		"an endless table of waves": {fstest.MapFS{"open_clip_config.json": file(hfTextConfig(`{"hf_model_name":"t5"}`)), "t5/config.json": file(`{"model_type":"m2m_100","pad_token_id":1000000}`), "model.safetensors": {Data: checkpoint(hfTextListing(12))}}, "padded with 1000000"},
+		"no positions":              {fstest.MapFS{"config.json": file(strings.Replace(mclipSmall, `:6`, `:-6`, 1)), "model.safetensors": {Data: checkpoint(bertListing("transformer.", 4))}}, "-6 positions"},
+		"a tensor too many":         {fstest.MapFS{"config.json": file(chineseSmall), "model.safetensors": {Data: checkpoint(chineseListing() + "text_model.extra F32 [1]\n")}}, "text_model.extra"},
+		"pooling by the class":      {sentence(`{"pooling_mode_cls_token":true}`, `{}`), "pooling_mode_cls_token"},
+		"a layer with tanh":         {sentence(`{"pooling_mode_mean_tokens":true}`, `{"activation_function":"torch.nn.modules.activation.Tanh"}`), "Tanh"},
 	} {
 		_, err := ReadModelFS(tt.files, "")
 		if !errors.Is(err, clipsearch.ErrInvalid) || !strings.Contains(err.Error(), tt.says) {
