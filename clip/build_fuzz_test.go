@@ -196,6 +196,9 @@ func TestBuildHostile(t *testing.T) {
 	for _, origin := range []struct{ name, config, listing string }{
 		{"open_clip_config.json", openSmall, smallListing(true)},
 		{"config.json", hfSmall, smallListing(false)},
+		{"open_clip_config.json", hfTextConfig(`{"hf_model_name":"bert-base-uncased","hf_pooler_type":"mean_pooler","context_length":3}`), hfTextListing(12)},
+		{"config.json", chineseSmall, chineseListing()},
+		{"config.json", mclipSmall, bertListing("transformer.", 4) + "LinearTransformation.weight F32 [3,4]\nLinearTransformation.bias F32 [3]\n"},
 	} {
 		build := func(config, tensors string) {
 			t.Helper()

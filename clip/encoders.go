@@ -50,17 +50,21 @@ func (c encoderConfig) complete() (encoderConfig, error) {
 		c.Epsilon = 0
 	}
 	c.hfTower = c.or(t.defaults)
+	most := int64(maxPad)
 	if c.ModelType == "m2m_100" {
-		c.Positions = min(c.Positions, 1<<12) // its waves are made here
+		c.Positions, most = min(c.Positions, maxWaves), maxWaves // its table is made here
 	}
-	if *c.Pad < 0 || *c.Pad > maxPad {
-		return c, fmt.Errorf("pad_token_id %d: %w", *c.Pad, clipsearch.ErrInvalid)
+	if *c.Pad < 0 || *c.Pad > most || c.Positions < 1 {
+		return c, fmt.Errorf("%d positions, padded with %d: %w", c.Positions, *c.Pad, clipsearch.ErrInvalid)
 	}
 	return c, nil
 }
 
-// maxPad bounds the id that fills up: tables of positions begin behind it.
-const maxPad = 1 << 20
+// Bounds on the id that fills up, and on positions that are not in the weights.
+const (
+	maxPad   = 1 << 20
+	maxWaves = 1 << 12
+)
 
 // most is how many tokens a text may have.
 func (c encoderConfig) most() int {

@@ -137,7 +137,7 @@ func openCLIPBuilder(fsys fs.FS) (builder, error) {
 		return b, err
 	}
 	if c.Text.HFModel != "" {
-		b.ignored = append(b.ignored, "text.transformer.pooler.")
+		b.ignored = append(b.ignored, "text.transformer.pooler.", "text.transformer.embed_positions.") // the second are waves, made here
 		b.text, err = openHFText(fsys, c.Text)
 	} else {
 		b.text, err = openTextTower(c)

@@ -92,6 +92,17 @@ var hfFamilies = map[string]hfFamily{
 		clean:  "none", towers: hfAltCLIP,
 		tokens: func(c hfConfig, m *Model) error { return m.setMasked(c.Text, 77, c.Text.Positions-int(*c.Text.Pad)-1) },
 	},
+	"vision-text-dual-encoder": { // any two encoders: their own types say what they are
+		vision: hfTower{ImageSize: 224},
+		clean:  "none", towers: hfDual,
+		tokens: func(c hfConfig, m *Model) error {
+			e, err := encoderConfig{hfTower: c.Text}.complete()
+			if err != nil {
+				return fmt.Errorf("config.json: %w", err)
+			}
+			return m.setMasked(e.hfTower, e.most(), e.most())
+		},
+	},
 }
 
 func (t hfTower) or(d hfTower) hfTower {
@@ -178,19 +189,20 @@ func hfCLIP(c hfConfig, b *builder) {
 // hfCLIPVision is the image tower of transformers' CLIPModel, and of what was
 // derived from it.
 func hfCLIPVision(c hfConfig) func(*params) *onnx.Value {
-	return func(p *params) *onnx.Value {
-		const base = "vision_model."
-		names := hfBlock(base + "encoder")
-		if p.has(base + "encoder.layer.0.layer_norm1.weight") { // as transformers 5 saves AltCLIP
-			names = hfBlockIn(base + "encoder.layer")
-		}
-		return vit{
-			size: c.Vision.ImageSize, patch: base + "embeddings.patch_embedding", class: base + "embeddings.class_embedding",
-			positions: base + "embeddings.position_embedding.weight", normPre: base + "pre_layrnorm", normPost: base + "post_layernorm", pool: "tok",
-			stack:   stack{heads: c.Vision.Heads, activation: c.Vision.Act, epsilon: c.Vision.Epsilon, names: names},
-			project: func(p *params, x *onnx.Value) *onnx.Value { return p.linear(x, "visual_projection") },
-		}.build(p)
+	return func(p *params) *onnx.Value { return hfCLIPVisionAt(p, "vision_model.", c.Vision) }
+}
+
+func hfCLIPVisionAt(p *params, base string, c hfTower) *onnx.Value {
+	names := hfBlock(base + "encoder")
+	if p.has(base + "encoder.layer.0.layer_norm1.weight") { // as transformers 5 saves AltCLIP
+		names = hfBlockIn(base + "encoder.layer")
 	}
+	return vit{
+		size: c.ImageSize, patch: base + "embeddings.patch_embedding", class: base + "embeddings.class_embedding",
+		positions: base + "embeddings.position_embedding.weight", normPre: base + "pre_layrnorm", normPost: base + "post_layernorm", pool: "tok",
+		stack:   stack{heads: c.Heads, activation: c.Act, epsilon: c.Epsilon, names: names},
+		project: func(p *params, x *onnx.Value) *onnx.Value { return p.linear(x, "visual_projection") },
+	}.build(p)
 }
 
 // ending says which row of a text is its feature. Configurations of before

@@ -59,8 +59,12 @@ func newModelInfoCommand(a *app) *cobra.Command {
 }
 
 func (a *app) printModel(i modelInfo) error {
-	fmt.Fprintf(a.stdout, "%s (%s, %s, %s)\nlicence: %s\n%d numbers a vector, pictures of %d pixels, texts of %d tokens, logit_scale %g, logit_bias %g\nspace %s\n",
-		i.Name, i.Architecture, i.Layout, i.Precision, i.Licence, i.Dim, i.ImageSize, i.ContextLength, i.LogitScale, i.LogitBias, i.Digest)
+	pictures := fmt.Sprintf("pictures of %d pixels", i.ImageSize)
+	if i.ImageSize == 0 {
+		pictures = "no pictures"
+	}
+	fmt.Fprintf(a.stdout, "%s (%s, %s, %s)\nlicence: %s\n%d numbers a vector, %s, texts of %d tokens, logit_scale %g, logit_bias %g\nspace %s\n",
+		i.Name, i.Architecture, i.Layout, i.Precision, i.Licence, i.Dim, pictures, i.ContextLength, i.LogitScale, i.LogitBias, i.Digest)
 	for _, f := range i.Files {
 		if _, err := fmt.Fprintf(a.stdout, "%12d  %s  %s\n", f.Bytes, f.SHA256, f.Name); err != nil {
 			return err
