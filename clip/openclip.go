@@ -210,7 +210,7 @@ func openTextTower(c openConfig) (func(*params) *onnx.Value, error) {
 				case p.has(name):
 					return p.project(x, name)
 				case p.has(name + ".weight"):
-					return p.linear(x, name)
+					return p.linearExact(x, name)
 				}
 				return x
 			},
@@ -245,9 +245,9 @@ var timmKinds = []struct {
 func timmHead(p *params, x *onnx.Value) *onnx.Value {
 	switch {
 	case p.has("visual.head.proj.weight"):
-		return p.linear(x, "visual.head.proj")
+		return p.linearExact(x, "visual.head.proj")
 	case p.has("visual.head.mlp.fc1.weight"):
-		return p.linear(p.g.Gelu(p.linear(x, "visual.head.mlp.fc1")), "visual.head.mlp.fc2")
+		return p.linearExact(p.g.Gelu(p.linearExact(x, "visual.head.mlp.fc1")), "visual.head.mlp.fc2")
 	}
 	return x
 }
@@ -260,7 +260,7 @@ func timmViT(p *params, v openVision, size int) *onnx.Value {
 		stack: stack{activation: "gelu", epsilon: 1e-6, names: timmBlock("visual.trunk")},
 		project: func(p *params, x *onnx.Value) *onnx.Value {
 			if p.has(base + "head.weight") {
-				return p.linear(x, base+"head")
+				return p.linearExact(x, base+"head")
 			}
 			return x
 		},

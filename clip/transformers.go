@@ -126,7 +126,7 @@ func hfCLIP(c hfConfig, b *builder) {
 			tokens: base + "embeddings.token_embedding.weight", positions: base + "embeddings.position_embedding.weight",
 			normFinal: base + "final_layer_norm",
 			stack:     stack{heads: c.Text.Heads, activation: c.Text.Act, epsilon: c.Text.Epsilon, causal: true, names: hfBlock(base + "encoder")},
-			project:   func(p *params, x *onnx.Value) *onnx.Value { return p.linear(x, "text_projection") },
+			project:   func(p *params, x *onnx.Value) *onnx.Value { return p.linearExact(x, "text_projection") },
 		}
 		t.pool, t.eos = c.Text.ending()
 		return t.build(p)
@@ -142,7 +142,7 @@ func hfCLIPVision(c hfConfig) func(*params) *onnx.Value {
 			size: c.Vision.ImageSize, patch: base + "embeddings.patch_embedding", class: base + "embeddings.class_embedding",
 			positions: base + "embeddings.position_embedding.weight", normPre: base + "pre_layrnorm", normPost: base + "post_layernorm", pool: "tok",
 			stack:   stack{heads: c.Vision.Heads, activation: c.Vision.Act, epsilon: c.Vision.Epsilon, names: hfBlock(base + "encoder")},
-			project: func(p *params, x *onnx.Value) *onnx.Value { return p.linear(x, "visual_projection") },
+			project: func(p *params, x *onnx.Value) *onnx.Value { return p.linearExact(x, "visual_projection") },
 		}.build(p)
 	}
 }
@@ -183,7 +183,7 @@ func hfSigLIP(c hfConfig, b *builder) {
 			tokens: base + "embeddings.token_embedding.weight", positions: base + "embeddings.position_embedding.weight",
 			normFinal: base + "final_layer_norm", pool: "last",
 			stack:   stack{heads: c.Text.Heads, activation: c.Text.Act, epsilon: c.Text.Epsilon, names: hfBlock(base + "encoder")},
-			project: func(p *params, x *onnx.Value) *onnx.Value { return p.linear(x, base+"head") },
+			project: func(p *params, x *onnx.Value) *onnx.Value { return p.linearExact(x, base+"head") },
 		}.build(p)
 	}
 }
