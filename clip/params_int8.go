@@ -12,8 +12,8 @@ import (
 // little work, and what they lose nothing makes good.
 
 const (
-	smallestInt8  = 1 << 14 // weights that a layer must have to be worth quantizing
-	smallestTable = 1 << 20 // numbers that a table of embeddings must have
+	smallestInt8  = 1 << 10 // weights that a layer must have to be worth quantizing
+	smallestTable = 1 << 14 // numbers that a table of embeddings must have
 )
 
 // gemmInt8 is x times the transpose of rows [from,to) of t, [out,in], by int8.
