@@ -2,6 +2,7 @@ package clip
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -40,7 +41,7 @@ func (m Model) Built() bool { return m.Build != "" }
 
 // BuildGraph builds the graph of a tower from the model's weights, in the model's
 // precision. Tensors that are float32 in a file on disk are not read: the graph
-// says where they lie, relative to the directory of [Model.WeightsDir].
+// says in which of the model's files they lie.
 func (m Model) BuildGraph(side Side) (*onnx.Model, error) {
 	b, w, err := m.openBuild()
 	if err != nil {
@@ -50,9 +51,45 @@ func (m Model) BuildGraph(side Side) (*onnx.Model, error) {
 	return m.buildSide(b, w, side, m.dir != "")
 }
 
-// WeightsDir returns the directory on disk that the graphs' outside tensors are
-// relative to, "" if they have none.
-func (m Model) WeightsDir() string { return m.dir }
+// Locate has a graph that was built name its outside tensors' files relative to a
+// directory, which it returns: "" if there are none. Links are followed, since
+// ONNX Runtime takes no file that lies elsewhere, and in a cache of the hub the
+// model's own directory has nothing but links.
+func (m Model) Locate(g *onnx.Model) (dir string, err error) {
+	real := map[string]string{}
+	for _, t := range g.Initializers {
+		if t.External == nil || real[t.External.Location] != "" {
+			continue
+		}
+		name := t.External.Location
+		if real[name], err = filepath.EvalSymlinks(m.Path(name)); err != nil {
+			return "", fmt.Errorf("weights of model %s: %w", m.Name, err)
+		}
+		if dir == "" {
+			dir = filepath.Dir(real[name])
+		}
+		for !below(dir, real[name]) {
+			dir = filepath.Dir(dir)
+		}
+	}
+	for _, t := range g.Initializers {
+		if t.External == nil {
+			continue
+		}
+		rel, err := filepath.Rel(dir, real[t.External.Location])
+		if err != nil {
+			return "", fmt.Errorf("weights of model %s: %w", m.Name, err)
+		}
+		t.External.Location = filepath.ToSlash(rel)
+	}
+	return dir, nil
+}
+
+// below reports whether a file lies in a directory or in one within it.
+func below(dir, file string) bool {
+	rel, err := filepath.Rel(dir, file)
+	return err == nil && filepath.IsLocal(rel)
+}
 
 func (m Model) openBuild() (builder, *Weights, error) {
 	b, err := m.builder()

@@ -213,7 +213,7 @@ func openTextTower(c openConfig) (func(*params) *onnx.Value, error) {
 				case p.has(name):
 					return p.project(x, name)
 				case p.has(name + ".weight"):
-					return p.linear(x, name)
+					return p.linearExact(x, name)
 				}
 				return x
 			},

@@ -24,13 +24,18 @@ type params struct {
 	outside bool // float32 tensors stay in their files
 	used    map[string]bool
 	made    map[string]*onnx.Value
-	rowwise map[*onnx.Value]quantized
+	rowwise map[*onnx.Value]onnx.Int8Rows // values by rows
+	depth   map[*onnx.Value]float64       // values that go no further below zero
+	last    struct {                      // the tensor that was read last
+		name    string
+		numbers []float32
+	}
 }
 
 func newParams(g *onnx.Graph, w *Weights, precision string, outside bool) *params {
 	return &params{
 		g: g, w: w, int8: precision == "int8", shapes: precision == "shapes", outside: outside,
-		used: map[string]bool{}, made: map[string]*onnx.Value{}, rowwise: map[*onnx.Value]quantized{},
+		used: map[string]bool{}, made: map[string]*onnx.Value{}, rowwise: map[*onnx.Value]onnx.Int8Rows{}, depth: map[*onnx.Value]float64{},
 	}
 }
 
@@ -121,17 +126,24 @@ func (p *params) part(t Tensor, from, to int, dims ...int) *onnx.Value {
 	return v
 }
 
-// floats returns the elements of a tensor; zeros if only shapes matter.
-func (p *params) floats(name string, dims ...int) []float32 { return p.read(p.find(name, dims...)) }
+// floats returns a copy of the elements of a tensor; zeros if only shapes matter.
+func (p *params) floats(name string, dims ...int) []float32 {
+	return slices.Clone(p.read(p.find(name, dims...)))
+}
 
+// read returns the elements of a tensor, which must not be changed.
 func (p *params) read(t Tensor) []float32 {
 	if p.shapes {
 		return make([]float32, elements(t.Shape))
+	}
+	if p.last.name == t.Name {
+		return p.last.numbers
 	}
 	x, err := p.w.Float32s(t)
 	if err != nil {
 		p.g.Fail(err)
 	}
+	p.last.name, p.last.numbers = t.Name, x
 	return x
 }
 
@@ -152,6 +164,18 @@ func (p *params) linear(x *onnx.Value, name string) *onnx.Value {
 		bias = p.value(name + ".bias")
 	}
 	return p.gemm(x, p.find(name+".weight", anyDim, width(x)), 0, bias)
+}
+
+// linearExact is linear in float32, whatever the model's precision.
+func (p *params) linearExact(x *onnx.Value, name string) *onnx.Value {
+	return p.exactly(func() *onnx.Value { return p.linear(x, name) })
+}
+
+// exactly has f build what it builds in float32, whatever the model's precision.
+func (p *params) exactly(f func() *onnx.Value) *onnx.Value {
+	defer func(was bool) { p.int8 = was }(p.int8)
+	p.int8 = false
+	return f()
 }
 
 // linearRows is linear with rows [from,to) of the weight and the bias: q, k or v of
@@ -216,20 +240,23 @@ func (p *params) norm(x *onnx.Value, name string, epsilon float64) *onnx.Value {
 
 // activation is the non-linearity of that name in a config.json.
 func (p *params) activation(x *onnx.Value, name string) *onnx.Value {
+	depth := geluDepth
 	switch name {
 	case "quick_gelu":
-		return p.g.QuickGelu(x)
+		x = p.g.QuickGelu(x)
 	case "gelu":
-		return p.g.Gelu(x)
+		x = p.g.Gelu(x)
 	case "gelu_pytorch_tanh", "gelu_new", "gelu_fast":
-		return p.g.GeluTanh(x)
+		x = p.g.GeluTanh(x)
 	case "relu":
-		return p.g.Relu(x)
+		x, depth = p.g.Relu(x), 0
 	case "tanh":
 		return p.g.Tanh(x)
+	default:
+		p.g.Fail(fmt.Errorf("activation %q is not known here", name))
 	}
-	p.g.Fail(fmt.Errorf("activation %q is not known here", name))
-	return nil
+	p.depth[x] = depth
+	return x
 }
 
 // count returns how many of name(0), name(1), … there are.

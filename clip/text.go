@@ -28,7 +28,7 @@ func (t textTransformer) build(p *params) *onnx.Value {
 		size = length
 	}
 	ids := p.g.Input(IDsPort, onnx.Int64, batch, size)
-	x := p.g.Rows(p.value(t.tokens, anyDim, d), ids)
+	x := p.table(t.tokens, d, ids)
 	pos := p.value(t.positions)
 	if t.causal {
 		pos = p.g.Head(pos, 0, p.g.DimOf(ids, 1), length)

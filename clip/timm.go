@@ -38,9 +38,9 @@ var timmKinds = []struct {
 func timmHead(p *params, x *onnx.Value) *onnx.Value {
 	switch {
 	case p.has("visual.head.proj.weight"):
-		return p.linear(x, "visual.head.proj")
+		return p.linearExact(x, "visual.head.proj")
 	case p.has("visual.head.mlp.fc1.weight"):
-		return p.linear(p.g.Gelu(p.linear(x, "visual.head.mlp.fc1")), "visual.head.mlp.fc2")
+		return p.linearExact(p.g.Gelu(p.linearExact(x, "visual.head.mlp.fc1")), "visual.head.mlp.fc2")
 	}
 	return x
 }
@@ -64,7 +64,7 @@ func timmViT(p *params, v openVision, size int) *onnx.Value {
 		stack: timmStack(v.TimmModel),
 		project: func(p *params, x *onnx.Value) *onnx.Value {
 			if p.has(base + "head.weight") {
-				return p.linear(x, base+"head")
+				return p.linearExact(x, base+"head")
 			}
 			return x
 		},

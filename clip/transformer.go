@@ -90,7 +90,7 @@ func (s stack) lastBlock(p *params, x *onnx.Value, seq sequence, one pick, n blo
 
 // rest is what follows attention a: its projection and the MLP, each added to x.
 func (s stack) rest(p *params, x, a *onnx.Value, n blockNames) *onnx.Value {
-	x = s.after(p, p.g.Add(x, s.scaled(p, p.linear(a, n.out), n.scale1)), n.norm1)
+	x = s.after(p, p.g.Add(x, s.scaled(p, p.afterAttention(a, n.out, s.valueBias(p, n, width(a))), n.scale1)), n.norm1)
 	h := p.activation(p.linear(s.before(p, x, n.norm2), n.fc1), s.activation)
 	return s.after(p, p.g.Add(x, s.scaled(p, p.linear(h, n.fc2), n.scale2)), n.norm2)
 }
@@ -121,19 +121,47 @@ func (s stack) scaled(p *params, x *onnx.Value, name string) *onnx.Value {
 func (s stack) query(p *params, h *onnx.Value, n blockNames) *onnx.Value {
 	return s.third(p, h, n, n.q, 0)
 }
+
+// key leaves out the bias in int8, where adding it is a step of its own: it adds the
+// same to all scores of a query, and their softmax stays what it is.
 func (s stack) key(p *params, h *onnx.Value, n blockNames) *onnx.Value {
 	return s.third(p, h, n, n.k, 1)
 }
+
+// value leaves out the bias in int8: see afterAttention.
 func (s stack) value(p *params, h *onnx.Value, n blockNames) *onnx.Value {
 	return s.third(p, h, n, n.v, 2)
 }
 
-func (s stack) third(p *params, h *onnx.Value, n blockNames, name string, i int) *onnx.Value {
-	if n.qkvWeight == "" {
-		return p.linear(h, name)
+// valueBias returns the bias that value has left out, d numbers, or nil.
+func (s stack) valueBias(p *params, n blockNames, d int) []float32 {
+	name, from := n.v+".bias", 0
+	if n.qkvWeight != "" {
+		name, from = n.qkvBias, 2*d
 	}
-	d := p.dim(n.qkvWeight, 2, 0) / 3
-	return p.linearRows(h, n.qkvWeight, n.qkvBias, i*d, (i+1)*d)
+	if !p.int8 || !p.has(name) {
+		return nil
+	}
+	b := p.floats(name)
+	if len(b) != from+d {
+		p.g.Fail(fmt.Errorf("tensor %s has %d numbers, not %d", name, len(b), from+d))
+	}
+	return b[from:]
+}
+
+func (s stack) third(p *params, h *onnx.Value, n blockNames, name string, i int) *onnx.Value {
+	bias := n.qkvBias
+	if p.int8 && i > 0 {
+		bias = ""
+	}
+	switch {
+	case n.qkvWeight != "":
+		d := p.dim(n.qkvWeight, 2, 0) / 3
+		return p.linearRows(h, n.qkvWeight, bias, i*d, (i+1)*d)
+	case p.int8 && i > 0:
+		return p.linearRows(h, name+".weight", "", 0, p.dim(name+".weight", 2, 0))
+	}
+	return p.linear(h, name)
 }
 
 // hfBlock names a block as transformers does.

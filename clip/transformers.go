@@ -179,7 +179,7 @@ func hfCLIP(c hfConfig, b *builder) {
 			tokens: base + "embeddings.token_embedding.weight", positions: base + "embeddings.position_embedding.weight",
 			normFinal: base + "final_layer_norm",
 			stack:     stack{heads: c.Text.Heads, activation: c.Text.Act, epsilon: c.Text.Epsilon, causal: true, names: hfBlock(base + "encoder")},
-			project:   func(p *params, x *onnx.Value) *onnx.Value { return p.linear(x, "text_projection") },
+			project:   func(p *params, x *onnx.Value) *onnx.Value { return p.linearExact(x, "text_projection") },
 		}
 		t.pool, t.eos = c.Text.ending(c.ModelType == "clip")
 		return t.build(p)
@@ -201,7 +201,7 @@ func hfCLIPVisionAt(p *params, base string, c hfTower) *onnx.Value {
 		size: c.ImageSize, patch: base + "embeddings.patch_embedding", class: base + "embeddings.class_embedding",
 		positions: base + "embeddings.position_embedding.weight", normPre: base + "pre_layrnorm", normPost: base + "post_layernorm", pool: "tok",
 		stack:   stack{heads: c.Heads, activation: c.Act, epsilon: c.Epsilon, names: names},
-		project: func(p *params, x *onnx.Value) *onnx.Value { return p.linear(x, "visual_projection") },
+		project: func(p *params, x *onnx.Value) *onnx.Value { return p.linearExact(x, "visual_projection") },
 	}.build(p)
 }
 
@@ -241,7 +241,7 @@ func hfSigLIP(c hfConfig, b *builder) {
 			tokens: base + "embeddings.token_embedding.weight", positions: base + "embeddings.position_embedding.weight",
 			normFinal: base + "final_layer_norm", pool: "last",
 			stack:   stack{heads: c.Text.Heads, activation: c.Text.Act, epsilon: c.Text.Epsilon, names: hfBlock(base + "encoder")},
-			project: func(p *params, x *onnx.Value) *onnx.Value { return p.linear(x, base+"head") },
+			project: func(p *params, x *onnx.Value) *onnx.Value { return p.linearExact(x, base+"head") },
 		}.build(p)
 	}
 }

@@ -89,7 +89,8 @@ func (p *params) patches(pixels *onnx.Value, w Tensor, name string, grid, side i
 	if p.has(name + ".bias") {
 		bias = p.value(name+".bias", w.Shape[0])
 	}
-	return p.g.Gemm(x, p.reshaped(name+".weight", w.Shape[0], 3*side*side), bias, true)
+	w.Shape = []int{w.Shape[0], 3 * side * side}
+	return p.gemm(x, w, 0, bias)
 }
 
 // offsets are the positions, the class token's embedding added to its own, if it
@@ -161,13 +162,13 @@ type mapNames struct {
 func (n mapNames) build(p *params, x *onnx.Value, seq sequence, s stack) *onnx.Value {
 	d := width(x)
 	probe := p.reshaped(n.probe, 1, d)
-	var q, k, v *onnx.Value
+	var q, k, v *onnx.Value // q is a constant
 	if n.qkvWeight != "" {
-		q = p.linearRows(probe, n.qkvWeight, n.qkvBias, 0, d)
+		q = p.exactly(func() *onnx.Value { return p.linearRows(probe, n.qkvWeight, n.qkvBias, 0, d) })
 		k = p.linearRows(x, n.qkvWeight, n.qkvBias, d, 2*d)
 		v = p.linearRows(x, n.qkvWeight, n.qkvBias, 2*d, 3*d)
 	} else {
-		q = p.linear(probe, n.q)
+		q = p.linearExact(probe, n.q)
 		k = p.linearRows(x, n.kv+".weight", n.kv+".bias", 0, d)
 		v = p.linearRows(x, n.kv+".weight", n.kv+".bias", d, 2*d)
 	}

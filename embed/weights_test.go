@@ -12,12 +12,23 @@ import (
 	"github.com/clipsearch/clipsearch"
 	"github.com/clipsearch/clipsearch/clip"
 	"github.com/clipsearch/clipsearch/embed"
+	"github.com/clipsearch/clipsearch/internal/npy"
 )
 
 // TestWeights builds the towers of checkpoints and compares their features with
-// PyTorch's. CLIPSEARCH_CHECKPOINTS may name another directory of them, as other
-// seeds make it.
+// PyTorch's.
 func TestWeights(t *testing.T) {
+	eachCheckpoint(t, "", func(t *testing.T, m clip.Model, expect string) {
+		e := embed.Open(m, embed.Options{Library: library(t), Batch: 3})
+		defer e.Close()
+		testTowers(t, e, expect, false)
+	})
+}
+
+// eachCheckpoint calls f for each checkpoint and the directory of what PyTorch makes
+// of it. CLIPSEARCH_CHECKPOINTS may name another directory of them, as other seeds
+// make it.
+func eachCheckpoint(t *testing.T, precision string, f func(t *testing.T, m clip.Model, expect string)) {
 	root := "../../shared/fixtures/models"
 	if dir := os.Getenv("CLIPSEARCH_CHECKPOINTS"); dir != "" {
 		root = dir
@@ -29,13 +40,11 @@ func TestWeights(t *testing.T) {
 	for _, file := range files {
 		dir := filepath.Dir(file)
 		t.Run(filepath.Base(dir), func(t *testing.T) {
-			m, err := clip.ReadModel(dir, "")
+			m, err := clip.ReadModel(dir, precision)
 			if err != nil {
 				t.Fatal(err)
 			}
-			e := embed.Open(m, embed.Options{Library: library(t), Batch: 3})
-			defer e.Close()
-			testTowers(t, e, filepath.Join(dir, "expect"), false)
+			f(t, m, filepath.Join(dir, "expect"))
 		})
 	}
 }
@@ -74,5 +83,62 @@ func TestTextOnly(t *testing.T) {
 	none, err := e.RawIDs(t.Context(), [][]int64{{1, 1, 1}}, [][]int64{{0, 0, 0}})
 	if err != nil || slices.ContainsFunc(none[0], func(v float32) bool { return v != v }) {
 		t.Errorf("a text of which nothing is seen: %v, %v", none, err)
+	}
+}
+
+// TestWeightsInt8 builds the towers in int8: their features point where PyTorch's do,
+// and no row depends on the rows that share its run.
+func TestWeightsInt8(t *testing.T) {
+	eachCheckpoint(t, "int8", func(t *testing.T, m clip.Model, expect string) {
+		many := embed.Open(m, embed.Options{Library: library(t), Threads: 2, Batch: 3})
+		defer many.Close()
+		one := embed.Open(m, embed.Options{Library: library(t), Batch: 1})
+		defer one.Close()
+		if m.Image != "" {
+			pixels := readFloats(t, filepath.Join(expect, "pixels.npy"))
+			rows, err := many.RawPixels(t.Context(), pixels.Data, pixels.Shape[0])
+			near(t, rows, err, readFloats(t, filepath.Join(expect, "image_features.npy")))
+			alone, err := one.RawPixels(t.Context(), pixels.Data, pixels.Shape[0])
+			same(t, rows, alone, err)
+		}
+		ids := readInts(t, filepath.Join(expect, "ids.npy"))
+		rows, err := many.RawIDs(t.Context(), ids, nil)
+		near(t, rows, err, readFloats(t, filepath.Join(expect, "text_features.npy")))
+		alone, err := one.RawIDs(t.Context(), ids, nil)
+		same(t, rows, alone, err)
+	})
+}
+
+// near compares directions: a cosine of 0.998 at least.
+func near(t *testing.T, rows [][]float32, err error, want npy.Array[float32]) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, row := range rows {
+		u, err := clipsearch.Unit(row)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := clipsearch.Unit(want.Data[i*len(row) : (i+1)*len(row)])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c := u.Dot(w); !(c >= 0.998) {
+			t.Errorf("row %d has a cosine of %.4f", i, c)
+
+		}
+	}
+}
+
+func same(t *testing.T, rows, alone [][]float32, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range rows {
+		if off := distance(rows[i], alone[i]); off > 1e-6 {
+			t.Errorf("row %d is %.1e off when it is alone", i, off)
+		}
 	}
 }
