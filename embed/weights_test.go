@@ -102,11 +102,20 @@ func TestWeightsInt8(t *testing.T) {
 			same(t, rows, alone, err)
 		}
 		ids := readInts(t, filepath.Join(expect, "ids.npy"))
-		rows, err := many.RawIDs(t.Context(), ids, nil)
+		var mask [][]int64
+		if name := filepath.Join(expect, "attention_mask.npy"); exists(name) {
+			mask = readInts(t, name)
+		}
+		rows, err := many.RawIDs(t.Context(), ids, mask)
 		near(t, rows, err, readFloats(t, filepath.Join(expect, "text_features.npy")))
-		alone, err := one.RawIDs(t.Context(), ids, nil)
+		alone, err := one.RawIDs(t.Context(), ids, mask)
 		same(t, rows, alone, err)
 	})
+}
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
 }
 
 // near compares directions: a cosine of 0.998 at least.
