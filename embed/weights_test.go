@@ -26,16 +26,19 @@ func TestWeights(t *testing.T) {
 }
 
 // eachCheckpoint calls f for each checkpoint and the directory of what PyTorch makes
-// of it. CLIPSEARCH_CHECKPOINTS may name another directory of them, as other seeds
-// make it.
+// of it: those of testdata, larger ones beside the repository where they are, and
+// those below CLIPSEARCH_CHECKPOINTS, as other seeds make them.
 func eachCheckpoint(t *testing.T, precision string, f func(t *testing.T, m clip.Model, expect string)) {
-	root := "../../shared/fixtures/models"
-	if dir := os.Getenv("CLIPSEARCH_CHECKPOINTS"); dir != "" {
-		root = dir
-	}
-	files, _ := filepath.Glob(filepath.Join(root, "*", "*.safetensors"))
-	if len(files) == 0 {
-		t.Skip("the fixtures are not beside the repository")
+	var files []string
+	for _, root := range []string{"testdata/models", "../../shared/fixtures/models", os.Getenv("CLIPSEARCH_CHECKPOINTS")} {
+		some, err := filepath.Glob(filepath.Join(root, "*", "*.safetensors"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if root == "testdata/models" && len(some) == 0 {
+			t.Fatal("the checkpoints of testdata are missing")
+		}
+		files = append(files, some...)
 	}
 	for _, file := range files {
 		dir := filepath.Dir(file)
