@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -63,15 +64,15 @@ func runModelPull(ctx context.Context, a *app, o pullOptions, name string) error
 	if h.Offline {
 		return a.printInstalled(h, s, name, wish)
 	}
-	if s.known.NonCommercial() && !o.accept {
-		return a.unaccepted(name, s.known.Licence, s.known.Terms)
+	if err := s.allowed(name, wish, o.accept); err != nil {
+		return err
 	}
 	bar := a.newPullBar(name)
 	p, err := h.Pull(ctx, s.repo, hub.Order{
 		Wish: wish, Progress: bar.set,
 		Agree: func(l hub.Listing, _ hub.Choice) error {
 			if hub.NonCommercial(l.Licence) && !o.accept {
-				return a.unaccepted(name, l.Licence, "")
+				return unaccepted(name, l.Licence, "")
 			}
 			return nil
 		},
@@ -86,8 +87,24 @@ func runModelPull(ctx context.Context, a *app, o pullOptions, name string) error
 	return a.printPulled(name, s, p)
 }
 
+// allowed returns an error if the registry knows, before anything is asked, that a pull
+// cannot be meant so: of a licence that is not accepted, or of several models at once.
+func (s source) allowed(name string, wish hub.Wish, accept bool) error {
+	var names []string
+	for _, k := range hub.KnownAs(s.repo.Name) {
+		if k.NonCommercial() && !accept {
+			return unaccepted(name, k.Licence, k.Terms)
+		}
+		names = append(names, k.Name)
+	}
+	if len(names) > 1 && len(wish.Files) == 0 {
+		return mistake("%s holds several models: pull one by its name (%s), or name files with --file", name, strings.Join(names, ", "))
+	}
+	return nil
+}
+
 // unaccepted is the error of a licence that must be accepted first.
-func (a *app) unaccepted(name, licence, terms string) error {
+func unaccepted(name, licence, terms string) error {
 	if terms != "" {
 		licence += ", " + terms
 	}
