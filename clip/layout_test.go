@@ -53,6 +53,36 @@ func fixture(t *testing.T, name string) *fstest.MapFile {
 	return file(data)
 }
 
+// nllb is a tokenizer that knows a language by name.
+const nllb = `{"model":{"type":"WordPiece","unk_token":"<unk>","vocab":{"<s>":0,"<pad>":1,"</s>":2,"<unk>":3,"dog":4,"eng_Latn":5}},
+	"pre_tokenizer":{"type":"Whitespace"},"added_tokens":[{"id":5,"content":"eng_Latn","special":true}],"post_processor":{"type":"BertProcessing","cls":["<s>",0],"sep":["</s>",2]}}`
+
+// TestPrefixAndEnd: what a family puts before a text, and leaves out behind it.
+func TestPrefixAndEnd(t *testing.T) {
+	for _, tt := range []struct {
+		o    clip.TokenizerOptions
+		want []int64
+	}{
+		{clip.TokenizerOptions{}, []int64{0, 4, 2}},
+		{clip.TokenizerOptions{Prefix: "eng_Latn"}, []int64{0, 5, 4, 2}},
+		{clip.TokenizerOptions{NoEnd: true}, []int64{0, 4}},
+		{clip.TokenizerOptions{NoEnd: true, ContextLength: 2}, []int64{0}},
+		{clip.TokenizerOptions{Clean: "open_clip_lower"}, []int64{0, 4, 2}},
+	} {
+		tok, err := clip.OpenTokenizer(fstest.MapFS{"tokenizer.json": words(nllb)}, tt.o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := "dog"
+		if tt.o.Clean != "" {
+			text = " DOG&nbsp;"
+		}
+		if diff := cmp.Diff(tt.want, tok.Encode(text)); diff != "" {
+			t.Errorf("%+v (-want +got):\n%s", tt.o, diff)
+		}
+	}
+}
+
 // TestLayouts: what each family's directory is read as.
 func TestLayouts(t *testing.T) {
 	const size32 = `{"size":{"shortest_edge":32}}`
@@ -105,6 +135,13 @@ func TestLayouts(t *testing.T) {
 			"visual/model.onnx": file(visionGraph(32)), "textual/model.onnx": file(textGraph(32)), "textual/tokenizer.json": wordpiece,
 			"config.json": words(`{"text_cfg":{"context_length":32,"hf_tokenizer_name":"bert-base-uncased","tokenizer_kwargs":{"strip_sep_token":true}}}`),
 		}, "visual-textual", "visual/model.onnx", "textual/model.onnx", 32, 32, clip.Words{Dir: "textual", Clean: "open_clip", PadTo: 32, NoEnd: true}},
+		{"SigLIP without a tokenizer.json: its cleaning is ours", fstest.MapFS{
+			"onnx/vision_model.onnx": file(visionGraph(32)), "onnx/text_model.onnx": file(textGraph(0)), "spiece.model": fixture(t, "spm-t5/spiece.model"),
+			"tokenizer_config.json": words(`{"pad_token":"</s>","model_max_length":64}`), "config.json": words(`{"model_type":"siglip"}`),
+		}, "transformers.js", "onnx/vision_model.onnx", "onnx/text_model.onnx", 32, 64, clip.Words{Dir: ".", Clean: "canonicalize", Pad: 1, PadTo: 64}},
+		{"NLLB: the language before every text", fstest.MapFS{
+			"visual/model.onnx": file(visionGraph(32)), "textual/model.onnx": file(textGraph(77)), "textual/tokenizer.json": words(nllb),
+		}, "visual-textual", "visual/model.onnx", "textual/model.onnx", 32, 77, clip.Words{Dir: "textual", Clean: "none", Pad: 1, PadTo: 77, Prefix: "eng_Latn"}},
 		{"Chinese-CLIP: as long as it was trained", fstest.MapFS{
 			"onnx/vision_model.onnx": file(visionGraph(32)), "onnx/text_model.onnx": file(graphOf(idPort, maskPort)), "tokenizer.json": wordpiece,
 			"config.json": words(`{"model_type":"chinese_clip","text_config":{"max_position_embeddings":512}}`),

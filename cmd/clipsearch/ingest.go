@@ -134,6 +134,9 @@ func (a *app) openStore(ctx context.Context, o ingestOptions) (ingest.Store, *em
 	}
 	if fresh && o.dryRun {
 		m, err := a.readModel(a.options.model)
+		if err == nil {
+			err = seesPictures(m)
+		}
 		return nothing{}, a.open(m), err
 	}
 	if fresh {
@@ -141,7 +144,12 @@ func (a *app) openStore(ctx context.Context, o ingestOptions) (ingest.Store, *em
 			return nil, nil, err
 		}
 	}
-	vet := func(m clip.Model) error { return a.refuseBroken(ctx, m) }
+	vet := func(m clip.Model) error {
+		if err := seesPictures(m); err != nil {
+			return err
+		}
+		return a.refuseBroken(ctx, m)
+	}
 	lib, err := a.openIndex(ctx, openOptions{create: true, language: o.language, vet: vet})
 	if err != nil {
 		return nil, nil, err
@@ -154,8 +162,8 @@ func (a *app) openStore(ctx context.Context, o ingestOptions) (ingest.Store, *em
 		return nil, nil, mistake("index %s answers with model %s, which clipsearch cannot run: bring the vectors of its pictures with --vectors and --paths",
 			a.options.index, m.Name)
 	}
-	if m := enc.Model(); m.Image == "" {
-		return nil, nil, mistake("model %s reads texts only: bring the vectors of pictures with --vectors and --paths, or name a model that sees pictures too", m.Name)
+	if err := seesPictures(enc.Model()); err != nil {
+		return nil, nil, err
 	}
 	if !fresh && !o.dryRun {
 		if err := vet(enc.Model()); err != nil {
@@ -163,6 +171,14 @@ func (a *app) openStore(ctx context.Context, o ingestOptions) (ingest.Store, *em
 		}
 	}
 	return lib.Handle, enc.Encoder, nil
+}
+
+// seesPictures returns an error if a model has no tower for pictures.
+func seesPictures(m clip.Model) error {
+	if m.Image == "" {
+		return mistake("model %s reads texts only: bring the vectors of pictures with --vectors and --paths, or name a model that sees pictures too", m.Name)
+	}
+	return nil
 }
 
 // nothing is the index that a dry run finds where there is none.
