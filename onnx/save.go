@@ -54,24 +54,31 @@ func (t *Tensor) bytes() int64 {
 // inline reads all tensors into memory.
 func (m *Model) inline(fsys fs.FS) error {
 	for _, t := range m.Initializers {
-		if t.External == nil {
-			continue
-		}
-		r, err := t.External.open(fsys)
-		if err != nil {
+		if err := t.inline(fsys); err != nil {
 			return fmt.Errorf("tensor %s: %w", t.Name, err)
 		}
-		raw := make([]byte, t.External.Length)
-		_, err = io.ReadFull(r, raw)
-		if err = errors.Join(err, r.Close()); err != nil {
-			return fmt.Errorf("tensor %s: %w", t.Name, err)
-		}
-		t.Raw, t.External = raw, nil
 	}
 	return nil
 }
 
-// moveData writes the larger tensors to a file of their own.
+func (t *Tensor) inline(fsys fs.FS) error {
+	if t.External == nil {
+		return nil
+	}
+	r, err := t.External.open(fsys)
+	if err != nil {
+		return err
+	}
+	raw := make([]byte, t.External.Length)
+	_, err = io.ReadFull(r, raw)
+	if err = errors.Join(err, r.Close()); err != nil {
+		return err
+	}
+	t.Raw, t.External = raw, nil
+	return nil
+}
+
+// moveData writes the larger tensors to a file of their own, and reads the others.
 func (m *Model) moveData(dir, name string, fsys fs.FS) (err error) {
 	f, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
@@ -82,6 +89,9 @@ func (m *Model) moveData(dir, name string, fsys fs.FS) (err error) {
 	for _, t := range m.Initializers {
 		n := t.bytes()
 		if n < 1024 {
+			if err := t.inline(fsys); err != nil {
+				return fmt.Errorf("tensor %s: %w", t.Name, err)
+			}
 			continue
 		}
 		pad := -at & (dataAlign - 1)

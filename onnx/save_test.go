@@ -19,6 +19,7 @@ func TestSave(t *testing.T) {
 			Initializers: []*Tensor{
 				{Name: "large", Type: Float, Dims: []int64{1500}, External: &External{"w", 4, 6000}},
 				{Name: "small", Type: Float, Dims: []int64{1}, Raw: []byte{1, 2, 3, 4}},
+				{Name: "small, outside", Type: Float, Dims: []int64{1}, External: &External{"w", 8, 4}},
 				{Name: "second", Type: Float, Dims: []int64{1500}, Raw: weights[6000:]},
 			},
 		}
@@ -40,14 +41,16 @@ func TestSave(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, want := range map[int][]byte{0: weights[:6000], 2: weights[6000:]} {
+	for i, want := range map[int][]byte{0: weights[:6000], 3: weights[6000:]} {
 		e := m.Initializers[i].External
 		if e.Offset%dataAlign != 0 || !bytes.Equal(data[e.Offset:e.Offset+e.Length], want) {
 			t.Errorf("%s lies at %d of %d bytes, or other bytes do", m.Initializers[i].Name, e.Offset, len(data))
 		}
 	}
-	if m.Initializers[1].External != nil {
-		t.Error("a tensor of four bytes lies in the data file")
+	for _, x := range m.Initializers[1:3] {
+		if x.External != nil || !bytes.Equal(x.Raw, weights[:4]) {
+			t.Errorf("%s, four bytes, is outside: %v, or other bytes: %v", x.Name, x.External, x.Raw)
+		}
 	}
 	if err := model().Save(t.TempDir(), "x.onnx", nil); err == nil {
 		t.Error("weights that are nowhere were written")
