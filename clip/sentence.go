@@ -16,6 +16,7 @@ type sentenceModel struct {
 	encoder encoderConfig
 	most    int    // tokens of a text; 0: as its tokenizer says
 	dir     string // of the encoder
+	pooling string // directory that says how tokens are pooled
 	dense   string // directory of the layer; "": none
 }
 
@@ -42,6 +43,7 @@ func readSentence(fsys fs.FS) (s sentenceModel, ok bool, err error) {
 			s.dir = path.Clean(module.Path)
 			err = s.readEncoder(fsys)
 		case i == 1 && kind == ".Pooling":
+			s.pooling = module.Path
 			err = readPooling(fsys, module.Path)
 		case i == 2 && kind == ".Dense":
 			s.dense = module.Path
@@ -115,7 +117,7 @@ func describeSentence(fsys fs.FS, m *Model) (bool, error) {
 		return false, err
 	}
 	m.Layout, m.Architecture, m.Tokenizer.Dir = "sentence-transformers", s.encoder.ModelType, s.dir
-	for _, dir := range []string{s.dir, "1_Pooling", s.dense} {
+	for _, dir := range []string{s.dir, s.pooling, s.dense} {
 		m.extra = append(m.extra, path.Join(dir, "config.json"), path.Join(dir, "sentence_bert_config.json"))
 	}
 	if err := m.textOnly(fsys, s.encoder, s.encoder.most()); err != nil {
