@@ -25,6 +25,7 @@ type Graph struct {
 	shared map[string]*Value // small constants and shapes, by what they are
 	scope  string
 	count  int
+	opset  int64 // of ONNX's own operators
 }
 
 // Value is a value in a graph under construction.
@@ -53,7 +54,7 @@ type misfit struct{ error }
 // Build calls f to describe a graph and returns it. What f and the operators find
 // wrong is returned as an error ([Graph.Fail]).
 func Build(name string, f func(g *Graph)) (m *Model, err error) {
-	g := &Graph{values: map[string]*Value{}, shared: map[string]*Value{}}
+	g := &Graph{values: map[string]*Value{}, shared: map[string]*Value{}, opset: opset}
 	g.m = Model{IR: irVersion, Producer: Producer, Opsets: []Opset{{"", opset}, {microsoft, 1}}, Name: name}
 	defer func() {
 		if r := recover(); r != nil {
@@ -172,8 +173,13 @@ func (g *Graph) once(key string, f func() *Value) *Value {
 }
 
 func (g *Graph) fresh(what string) string {
-	g.count++
-	return fmt.Sprintf("%s%s_%d", g.scope, what, g.count)
+	for {
+		g.count++
+		name := fmt.Sprintf("%s%s_%d", g.scope, what, g.count)
+		if _, taken := g.values[name]; !taken {
+			return name
+		}
+	}
 }
 
 func (g *Graph) value(name string, t Type, shape Shape) *Value {

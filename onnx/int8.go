@@ -55,7 +55,11 @@ func (g *Graph) quantizeRows(x, scale *Value, zero uint8) Int8Rows {
 	zeros := g.once(fmt.Sprint("zeros", zero, x.shape[0]), func() *Value {
 		return g.node("ConstantOfShape", Uint8, x.shape[:1], []*Value{g.DimOf(x, 0)}, Attr{"value", Uint8s("", []uint8{zero}, 1)})
 	})
-	q := g.node("QuantizeLinear", Uint8, x.shape, []*Value{x, g.Reshape(scale, x.shape[0]), zeros}, Attr{"axis", int64(0)})
+	domain := ""
+	if g.opset < 13 { // ONNX's own knows no axis
+		domain = microsoft
+	}
+	q := g.domainNode(domain, "QuantizeLinear", Uint8, x.shape, []*Value{x, g.Reshape(scale, x.shape[0]), zeros}, Attr{"axis", int64(0)})
 	return Int8Rows{q, scale, zero}
 }
 

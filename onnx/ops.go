@@ -152,6 +152,9 @@ func (g *Graph) reduce(op string, x *Value, keep bool, axes []int) *Value {
 			shape = append(shape, N(1))
 		}
 	}
+	if g.opset < 18 {
+		return g.node(op, x.typ, shape, []*Value{x}, Attr{"axes", list}, Attr{"keepdims", flag(keep)})
+	}
 	return g.node(op, x.typ, shape, []*Value{x, g.Int64s(list...)}, Attr{"keepdims", flag(keep)})
 }
 

@@ -211,6 +211,9 @@ func readTensor(data []byte) (*Tensor, error) {
 		return nil, err
 	case external:
 		t.External, err = readExternal(where)
+		if n, wrong := t.Len(); err == nil && wrong == nil && t.External.Length == 0 { // it need not be told
+			t.External.Length = n * t.Type.Size()
+		}
 		return t, err
 	case !raw:
 		t.Raw = v.bytes(t.Type)
