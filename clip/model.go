@@ -125,7 +125,7 @@ func ReadModelFS(fsys fs.FS, precision string) (Model, error) { return readModel
 
 // readModel reads the model in fsys or, of several, the one in the folder part.
 func readModel(fsys fs.FS, precision, part string) (Model, error) {
-	data, err := fs.ReadFile(fsys, ManifestName)
+	data, err := readFile(fsys, ManifestName, maxConfigFile)
 	if errors.Is(err, fs.ErrNotExist) || part != "" {
 		return readLayout(fsys, precision, part)
 	}
