@@ -54,6 +54,7 @@ func (p Preprocess) Fit(img image.Image) *image.RGBA {
 // scale writes the part of src that dst has room for, once src is fullW x fullH,
 // from (x0,y0) on.
 func (p Preprocess) scale(dst, src *image.RGBA, fullW, fullH, x0, y0 int) {
+	src = thin(src, fullW, fullH)
 	w, h := src.Rect.Dx(), src.Rect.Dy()
 	kernel := p.kernel()
 	columnsFirst := h > fullH && h-fullH > 2*(w-fullW) // as of Pillow 13; rows first until then, with a last bit that differs

@@ -75,6 +75,33 @@ func (k kernel) taps(in, out, lo, hi int) taps {
 	return t
 }
 
+// maxShrunk is how many pixels of a side are taken into account where it is shrunk to
+// less than a hundredth.
+const maxShrunk = 1 << 20
+
+// thin leaves out rows and columns of a picture of which one side has millions of
+// pixels and is squashed: the taps would take thirty bytes for each of them.
+func thin(src *image.RGBA, fullW, fullH int) *image.RGBA {
+	every := func(side, full int) int {
+		if side <= maxShrunk || side/100 < full {
+			return 1
+		}
+		return (side + maxShrunk - 1) / maxShrunk
+	}
+	ex, ey := every(src.Rect.Dx(), fullW), every(src.Rect.Dy(), fullH)
+	if ex == 1 && ey == 1 {
+		return src
+	}
+	dst := image.NewRGBA(image.Rect(0, 0, (src.Rect.Dx()+ex-1)/ex, (src.Rect.Dy()+ey-1)/ey))
+	for y := range dst.Rect.Dy() {
+		from, to := src.Pix[y*ey*src.Stride:], dst.Pix[y*dst.Stride:]
+		for x := range dst.Rect.Dx() {
+			copy(to[4*x:4*x+4], from[4*x*ex:4*x*ex+4])
+		}
+	}
+	return dst
+}
+
 // span returns the inputs that t reads: from lo up to hi.
 func (t taps) span() (lo, hi int) {
 	last := t[len(t)-1]

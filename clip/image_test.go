@@ -11,6 +11,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 )
 
@@ -125,6 +126,41 @@ func TestFitOfExtremeShapes(t *testing.T) {
 
 // Whatever the size, the weights of an output add up to one and read inside the
 // picture: else a uniform picture would change its brightness.
+// A strip of millions of pixels, which a small file can hold, is not worth the memory
+// of its taps: what is left out of it is not seen in the result.
+func TestFitOfStrips(t *testing.T) {
+	const long = 8 << 20
+	for _, size := range []image.Point{{long, 1}, {1, long}} {
+		strip := image.NewRGBA(image.Rectangle{Max: size})
+		for i := range long {
+			c := color.RGBA{R: 200, A: 255}
+			if i >= long/2 {
+				c = color.RGBA{B: 100, A: 255}
+			}
+			copy(strip.Pix[4*i:], []byte{c.R, c.G, c.B, c.A})
+		}
+		for _, resize := range []string{"squash", "longest", "shortest"} {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			got := Preprocess{Size: 32, Resize: resize}.Fit(strip)
+			runtime.ReadMemStats(&after)
+			if used := after.TotalAlloc - before.TotalAlloc; used > 64<<20 {
+				t.Errorf("%s of %v took %d MB", resize, size, used>>20)
+			}
+			if resize != "squash" {
+				continue // the middle is all that is seen, or next to nothing
+			}
+			first, last := image.Pt(4, 16), image.Pt(28, 16)
+			if size.X == 1 {
+				first, last = image.Pt(16, 4), image.Pt(16, 28)
+			}
+			if a, b := got.RGBAAt(first.X, first.Y), got.RGBAAt(last.X, last.Y); a != (color.RGBA{R: 200, A: 255}) || b != (color.RGBA{B: 100, A: 255}) {
+				t.Errorf("%s of %v: %v at one end, %v at the other", resize, size, a, b)
+			}
+		}
+	}
+}
+
 func TestTaps(t *testing.T) {
 	for _, k := range []kernel{{1, triangle}, {2, cubic}} {
 		for in := 1; in < 70; in += 3 {

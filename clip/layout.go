@@ -236,7 +236,7 @@ func (m *Model) inspect() (pictures, texts graph.Graph, err error) {
 			return g
 		}
 		if g, err = graph.InspectFS(m.fsys, name); err != nil {
-			err = fmt.Errorf("%s: %v: %w", name, err, clipsearch.ErrInvalid)
+			err = fmt.Errorf("%s: %w", name, err)
 		}
 		return g
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"math"
 	"strings"
 
 	"github.com/clipsearch/clipsearch"
@@ -94,10 +95,15 @@ func (f preprocessFile) apply(p *Preprocess) error {
 	if f.Resample != nil {
 		p.Interpolation = cmp.Or(map[int]string{2: "bilinear", 3: "bicubic"}[*f.Resample], "PIL's number "+fmt.Sprint(*f.Resample))
 	}
-	copy(p.Mean[:], f.Mean)
-	copy(p.Mean[:], f.ImageMean)
-	copy(p.Std[:], f.Std)
-	copy(p.Std[:], f.ImageStd)
+	for _, list := range []struct {
+		to   *[3]float64
+		from []float64
+	}{{&p.Mean, f.Mean}, {&p.Mean, f.ImageMean}, {&p.Std, f.Std}, {&p.Std, f.ImageStd}} {
+		if n := len(list.from); n != 0 && n != 3 {
+			return fmt.Errorf("mean or standard deviation of %d channels, not 3: %w", n, clipsearch.ErrInvalid)
+		}
+		copy(list.to[:], list.from)
+	}
 	if f.DoNormalize != nil && !*f.DoNormalize {
 		p.Mean, p.Std = [3]float64{}, [3]float64{1, 1, 1}
 	}
@@ -174,20 +180,24 @@ func (f preprocessFile) applyFill(p *Preprocess) error {
 		p.Fill = [3]uint8(rgb)
 		return nil
 	}
-	return fmt.Errorf("fill_color %s is neither a number nor three: %w", f.FillColor, clipsearch.ErrInvalid)
+	return fmt.Errorf("fill_color %.100s is neither a number nor three: %w", f.FillColor, clipsearch.ErrInvalid)
 }
 
 func (p Preprocess) known() error {
 	switch p.Resize {
 	case "", "shortest", "squash", "longest":
 	default:
-		return fmt.Errorf("resize mode %q is none of shortest, squash and longest: %w", p.Resize, clipsearch.ErrInvalid)
+		return fmt.Errorf("resize mode %.100q is none of shortest, squash and longest: %w", p.Resize, clipsearch.ErrInvalid)
 	}
 	if p.Interpolation != "" && p.Interpolation != "bicubic" && p.Interpolation != "bilinear" {
-		return fmt.Errorf("interpolation %q is neither bicubic nor bilinear: %w", p.Interpolation, clipsearch.ErrInvalid)
+		return fmt.Errorf("interpolation %.100q is neither bicubic nor bilinear: %w", p.Interpolation, clipsearch.ErrInvalid)
 	}
-	if p.Std[0] == 0 || p.Std[1] == 0 || p.Std[2] == 0 {
-		return fmt.Errorf("standard deviation %v has a zero: %w", p.Std, clipsearch.ErrInvalid)
+	for c := range p.Std {
+		if std := p.Std[c]; std == 0 {
+			return fmt.Errorf("standard deviation %v has a zero: %w", p.Std, clipsearch.ErrInvalid)
+		} else if !(std > 1e-9 && std < 1e9) || !(math.Abs(p.Mean[c]) < 1e9) { // nor no number at all
+			return fmt.Errorf("mean %v and standard deviation %v are none of pictures: %w", p.Mean, p.Std, clipsearch.ErrInvalid)
+		}
 	}
 	return nil
 }
@@ -208,7 +218,7 @@ func readSides(raw json.RawMessage) (s sides, err error) {
 		Height   int `json:"height"`
 		Width    int `json:"width"`
 	}
-	odd := fmt.Errorf("pictures of %s, not of one number of pixels: %w", raw, clipsearch.ErrInvalid)
+	odd := fmt.Errorf("pictures of %.100s, not of one number of pixels: %w", raw, clipsearch.ErrInvalid)
 	switch {
 	case len(raw) == 0 || string(raw) == "null":
 		return s, nil

@@ -125,7 +125,7 @@ func ReadModelFS(fsys fs.FS, precision string) (Model, error) { return readModel
 
 // readModel reads the model in fsys or, of several, the one in the folder part.
 func readModel(fsys fs.FS, precision, part string) (Model, error) {
-	data, err := fs.ReadFile(fsys, ManifestName)
+	data, err := readFile(fsys, ManifestName, maxConfigFile)
 	if errors.Is(err, fs.ErrNotExist) || part != "" {
 		return readLayout(fsys, precision, part)
 	}
@@ -157,14 +157,18 @@ func (m Model) valid() error {
 		return invalid("no tower is named")
 	case m.Built() && m.Weights == "":
 		return invalid("no weights are named")
-	case m.Image != "" && (m.Preprocess.Size < 1 || m.Preprocess.Size > maxSide || m.Preprocess.Edge < 0 || m.Preprocess.Edge > maxSide):
+	case m.Image != "" && (m.Preprocess.Size < 1 || m.Preprocess.Size > maxSide || m.Preprocess.Edge != 0 && m.Preprocess.Edge < m.Preprocess.Size || m.Preprocess.Edge > maxSide):
 		return invalid("pictures of %d pixels, cut from %d", m.Preprocess.Size, m.Preprocess.Edge)
+	case len(m.Files) > maxFiles || m.Dim < 0 || m.Dim > maxDim:
+		return invalid("%d files, and embeddings of %d numbers", len(m.Files), m.Dim)
+	case m.Tokenizer.Dir != "" && !fs.ValidPath(m.Tokenizer.Dir):
+		return invalid("%.100q is no folder below the model's directory", m.Tokenizer.Dir)
 	case m.ContextLength < 0 || m.ContextLength > 1<<16 || m.Tokenizer.PadTo < 0 || m.Tokenizer.PadTo > 1<<16:
 		return invalid("texts of %d ids, padded to %d", m.ContextLength, m.Tokenizer.PadTo)
 	}
 	for _, f := range append([]File{{Name: cmp.Or(m.Image, m.Text)}, {Name: cmp.Or(m.Text, m.Image)}, {Name: cmp.Or(m.Weights, m.Image, m.Text)}}, m.Files...) {
 		if !fs.ValidPath(f.Name) {
-			return invalid("%q is no file below the model's directory", f.Name)
+			return invalid("%.100q is no file below the model's directory", f.Name)
 		}
 	}
 	if m.Image == "" {
@@ -173,8 +177,12 @@ func (m Model) valid() error {
 	return m.Preprocess.known()
 }
 
-// maxSide is how many pixels a side of what a model sees has at most.
-const maxSide = 4096
+// Bounds of what a manifest may say.
+const (
+	maxSide  = 4096 // pixels of a side of what a model sees
+	maxFiles = 4096
+	maxDim   = 1 << 16
+)
 
 // FS returns the directory of the model.
 func (m Model) FS() fs.FS { return m.fsys }

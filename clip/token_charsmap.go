@@ -88,7 +88,7 @@ func (c *charsmap) longest(s string) (text []byte, n int) {
 		return nil, 0
 	}
 	at := trieOffset(c.units[0])
-	for i := range len(s) {
+	for i := range min(len(s), maxAddedToken) { // a table may go round in circles
 		to := at ^ uint32(s[i])
 		if s[i] == 0 || uint64(to) >= uint64(len(c.units)) || c.units[to]&(1<<31|0xFF) != uint32(s[i]) {
 			break

@@ -1,15 +1,22 @@
 package clip
 
 import (
+	"bytes"
+	"compress/gzip"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/clipsearch/clipsearch"
 )
@@ -131,6 +138,38 @@ func nested(wrap string, n int, inner string) string {
 	return inner
 }
 
+func zipped(text string) string {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	io.WriteString(z, text)
+	z.Close()
+	return b.String()
+}
+
+// A map of SentencePiece's own that makes a letter into a megabyte, for a caption.
+func TestGrowingPieces(t *testing.T) {
+	table, err := base64.StdEncoding.DecodeString(writeCharsmap(map[string]string{"a": strings.Repeat("a", 1<<20)}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	piece := func(text string, kind byte) []byte {
+		p := protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), text)
+		p = protowire.AppendVarint(protowire.AppendTag(p, 3, protowire.VarintType), uint64(kind))
+		return protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), p)
+	}
+	normal := protowire.AppendBytes(protowire.AppendTag(nil, 2, protowire.BytesType), table)
+	model := slices.Concat(piece("<unk>", pieceUnknown), piece("a", pieceNormal), piece("aa", pieceNormal), protowire.AppendBytes(protowire.AppendTag(nil, 3, protowire.BytesType), normal))
+	within(t, func() {
+		tok, err := OpenTokenizer(fstest.MapFS{sentencePiece: {Data: model}}, TokenizerOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ids := tok.Encode(strings.Repeat("a", 100_000)); len(ids) > tok.ContextLength() {
+			t.Errorf("%d ids", len(ids))
+		}
+	})
+}
+
 func TestHostileVocabularies(t *testing.T) {
 	clip := `{"<|startoftext|>": 0, "<|endoftext|>": 1, "a": 2, "b": 3, "ab": 4}`
 	bert := "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n"
@@ -146,6 +185,11 @@ func TestHostileVocabularies(t *testing.T) {
 		{"a long token", fstest.MapFS{"vocab.json": file(`{"` + long + `": 0}`), "merges.txt": file("")}, "a token of 1124 bytes"},
 		{"a long line", fstest.MapFS{"vocab.txt": file(bert + long)}, "not a list of tokens"},
 		{"too many lines", fstest.MapFS{"vocab.txt": file(bert + strings.Repeat("\n", maxTokens))}, "more than 2097152 tokens"},
+		{"too many pieces", fstest.MapFS{"spiece.model": file(strings.Repeat("\x0a\x00", maxTokens+1))}, "more than 2097152 pieces"},
+		{"a long piece", fstest.MapFS{"spiece.model": file("\x0a\x84\x08\x0a\x81\x08" + strings.Repeat("a", maxToken+1))}, "piece 0 is none"},
+		{"many pieces of users", fstest.MapFS{"spiece.model": file("\x0a\x02\x18\x02" + strings.Repeat("\x0a\x02\x18\x04", maxAdded+1))}, "more than 16384 pieces"},
+		{"a large table of letters", fstest.MapFS{"spiece.model": file("\x0a\x02\x18\x02\x1a\x86\x80\x80\x02\x12\x81\x80\x80\x02" + strings.Repeat("a", maxPart+1))}, "a table of letters of 4194305 bytes"},
+		{"a zipped bomb", fstest.MapFS{simpleVocabulary: file(zipped(strings.Repeat("a", 64<<20)))}, "more than 16777216 bytes"},
 		{"a config that is a list", fstest.MapFS{"vocab.txt": file(bert), "tokenizer_config.json": file(strings.Repeat("[", 1_000_000))}, "tokenizer_config.json"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

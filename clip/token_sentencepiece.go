@@ -146,7 +146,7 @@ func (m *spm) file() (*tokenizerFile, error) {
 func (m *spm) merges(vocab *vocabulary) [][2]string {
 	order := make([]int, 0, len(m.pieces))
 	for i, p := range m.pieces {
-		if p.kind == pieceNormal {
+		if p.kind == pieceNormal && len(p.text) <= maxAddedToken { // each is cut everywhere; none is as long
 			order = append(order, i)
 		}
 	}
@@ -187,6 +187,9 @@ const visibleSpace = "▁"
 // place, squeezes spaces and makes them visible.
 func (m *spm) normalizer() (normalizer, error) {
 	replace := func(s string) string { return s }
+	if len(m.charsmap) > maxPart {
+		return nil, fmt.Errorf("a table of letters of %d bytes, more than %d: %w", len(m.charsmap), maxPart, clipsearch.ErrInvalid)
+	}
 	if len(m.charsmap) > 0 {
 		c, err := readCharsmap(base64.StdEncoding.EncodeToString(m.charsmap))
 		if err != nil {

@@ -234,7 +234,7 @@ func byteLevel(prefixSpace, split bool) splitter {
 		words = cut(matchGPT2, "Isolated", false)
 	}
 	return func(w word, yield func(word) bool) bool {
-		w.text = cutText(w.text, maxNormal) // it doubles, and may come here again
+		w.text = cutText(w.text, maxText) // it doubles, and may come here again
 		if prefixSpace && w.text != "" && w.text[0] != ' ' {
 			w.text = " " + w.text
 		}

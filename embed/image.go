@@ -56,6 +56,9 @@ func (e *Encoder) openImage() (*imageTower, error) {
 	names := []string{in.Name}
 	for _, p := range s.Inputs {
 		if p.Name != in.Name {
+			if p.Dim(1) > maxIDs {
+				return nil, e.invalid(s, "its input %v is larger than any text", p)
+			}
 			t.dummies, names = append(t.dummies, p), append(names, p.Name)
 		}
 	}

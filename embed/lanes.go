@@ -2,9 +2,12 @@ package embed
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/clipsearch/clipsearch"
 )
 
 // lanes say how many rows a run takes, and how many runs there are at once. A graph
@@ -35,9 +38,16 @@ func (l lanes) inLanes(ctx context.Context, n int, f func(i, j int) ([][]float32
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			some, err := f(i, min(i+l.batch, n))
-			copy(rows[i:], some)
-			return err
+			to := min(i+l.batch, n)
+			some, err := f(i, to)
+			if err == nil && len(some) != to-i {
+				err = fmt.Errorf("the graph answers %d rows for %d: it is no tower, or mixes what shares a run: %w", len(some), to-i, clipsearch.ErrInvalid)
+			}
+			if err != nil {
+				return err
+			}
+			copy(rows[i:to], some)
+			return nil
 		})
 	}
 	if err := g.Wait(); err != nil {

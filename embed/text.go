@@ -27,6 +27,13 @@ type textTower struct {
 // textOutputs names the embedding among a graph's outputs, the best first.
 var textOutputs = []string{"text_embeds", "l2norm_text_embeddings", "text_embeddings", "text_features", "embedding", "sentence_embedding", "output", "pooler_output"}
 
+// Bounds of what a graph may ask for, which is made for it: the ids of a text, and
+// the pixels of a picture's side.
+const (
+	maxIDs  = 1 << 16
+	maxSide = 1 << 12
+)
+
 // The inputs that a text tower may have beside the ids, by their names.
 const (
 	maskInput     = "attention_mask"
@@ -85,7 +92,9 @@ func (e *Encoder) takes(t *textTower, s source) error {
 	if n := ids.Dim(0); n > 1 {
 		return e.invalid(s, "it takes exactly %d texts a run; export it for one or for any number", n)
 	}
-	if n := ids.Dim(1); n > 0 {
+	if n := ids.Dim(1); n > maxIDs {
+		return e.invalid(s, "it takes texts of %d ids, more than the %d of any", n, maxIDs)
+	} else if n > 0 {
 		t.length, t.limit = n, n
 	}
 	t.inputs = []graph.Port{ids}
@@ -93,7 +102,7 @@ func (e *Encoder) takes(t *textTower, s source) error {
 	for _, p := range s.Inputs {
 		switch {
 		case p.Name == ids.Name:
-		case sees && p.Name == picture.Name && p.Type == "float32":
+		case sees && p.Name == picture.Name && p.Type == "float32" && p.Dim(2) <= maxSide:
 			t.inputs = append(t.inputs, p)
 		case (p.Name == maskInput || p.Name == kindInput || p.Name == positionInput) && (p.Type == "int64" || p.Type == "int32"):
 			t.inputs = append(t.inputs, p)

@@ -350,3 +350,48 @@ func TestProvider(t *testing.T) {
 		}
 	}
 }
+
+// TestGreedyGraphs: a graph that asks for more than there is, or answers for others
+// than it was asked, is an error.
+func TestGreedyGraphs(t *testing.T) {
+	const much = 1 << 40
+	joint := texts(port("input_ids", graphtest.Int64, 0, 0), []graphtest.Port{port("pixel_values", graphtest.Float32, 0, 3, much, much)}, meanOfRows(),
+		node("ReduceMean", []string{"pixel_values"}, "pictures", map[string]any{"axes": []int64{1, 2, 3}, "keepdims": 0}),
+		node("Mul", []string{"embedding", "pictures"}, "both", nil))
+	joint.Outputs = []graphtest.Port{port("both", graphtest.Float32, 0, 0)}
+	mean := meansOfColours(0)
+	mean.Nodes[0].Attributes = map[string]any{"axes": []int64{0, 2, 3}, "keepdims": 0}
+	mean.Nodes[0].Out = []string{"one"}
+	mean.Weights = []graphtest.Weight{{Name: "row", Ints: []int64{1, 3}, Shape: []int64{2}}}
+	mean.Nodes = append(mean.Nodes, node("Reshape", []string{"one", "row"}, "embedding", nil))
+	for name, tt := range map[string]struct {
+		files map[string][]byte
+		says  string
+	}{
+		"long texts":     {map[string][]byte{"model.onnx": texts(port("input_ids", graphtest.Int64, 1, much), nil, meanOfRows()).Bytes()}, "texts of 1099511627776 ids"},
+		"large pictures": {map[string][]byte{"model.onnx": joint.Bytes()}, "pictures of 1099511627776 pixels"},
+		"one for all":    {map[string][]byte{"model.onnx": mean.Bytes(), "preprocessor_config.json": []byte(plain)}, "answers 1 rows for 2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for file, data := range tt.files {
+				if err := os.WriteFile(filepath.Join(dir, file), data, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			m, err := clip.ReadModel(dir, "")
+			if err == nil {
+				e := embed.Open(m, embed.Options{Library: library(t)})
+				defer e.Close()
+				if m.Image != "" && m.Text == "" {
+					_, err = e.RawImages(t.Context(), []image.Image{flat(color.RGBA{1, 2, 3, 255}), flat(color.RGBA{4, 5, 6, 255})})
+				} else {
+					_, err = e.RawIDs(t.Context(), [][]int64{{1, 2}}, nil)
+				}
+			}
+			if !errors.Is(err, clipsearch.ErrInvalid) || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("error %v does not say %q", err, tt.says)
+			}
+		})
+	}
+}

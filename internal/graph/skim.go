@@ -13,6 +13,7 @@ type skimmer struct {
 	r      io.ReaderAt
 	window []byte // what was last read,
 	at     int64  // and where it lies
+	fields int    // that were read
 }
 
 // span is where a message lies.
@@ -68,6 +69,9 @@ func (k *skimmer) text(s span) (string, error) {
 // each calls f for the fields of a message, in their order.
 func (k *skimmer) each(m span, f func(field) error) error {
 	for at := m.from; at < m.to; {
+		if k.fields++; k.fields > maxFields {
+			return fmt.Errorf("more than %d fields", maxFields)
+		}
 		one, next, err := k.field(span{at, m.to})
 		if err != nil {
 			return err
