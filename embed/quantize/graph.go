@@ -33,7 +33,7 @@ func (s Source) Calibrate(pictures []ort.Tensor) (map[string]onnx.Range, error) 
 	if err != nil {
 		return nil, err
 	}
-	session, err := ort.Open(data, []string{s.Input}, []string{watched.Outputs[0].Name}, ort.Options{Weights: s.Folder})
+	session, err := ort.Open(data, []string{s.Input}, []string{watched.Outputs[0].Name}, ort.Options{Folder: s.Folder})
 	if err != nil {
 		return nil, err
 	}
