@@ -118,10 +118,10 @@ func TestLayouts(t *testing.T) {
 			"onnx/vision_model.onnx": file(visionGraph(0)), "onnx/text_model.onnx": file(textGraph(0)), "tokenizer.json": unigram,
 			"preprocessor_config.json": words(size32), "config.json": words(`{"model_type":"siglip","text_config":{"model_type":"siglip_text_model","max_position_embeddings":64}}`),
 		}, "transformers.js", "onnx/vision_model.onnx", "onnx/text_model.onnx", 32, 64, clip.Words{Dir: ".", Clean: "none", PadTo: 64}},
-		{"SigLIP2: lower case, the length from the tokenizer", fstest.MapFS{
+		{"SigLIP2: lower case; the usual length, which transformers leaves out", fstest.MapFS{
 			"onnx/vision_model.onnx": file(visionGraph(0)), "onnx/text_model.onnx": file(textGraph(0)), "tokenizer.json": fallback,
-			"tokenizer_config.json":    words(`{"model_max_length":64}`),
-			"preprocessor_config.json": words(size32), "config.json": words(`{"model_type":"siglip"}`),
+			"tokenizer_config.json":    words(`{"model_max_length":1000000000000000019884624838656}`),
+			"preprocessor_config.json": words(size32), "config.json": words(`{"model_type":"siglip","text_config":{"model_type":"siglip_text_model"}}`),
 		}, "transformers.js", "onnx/vision_model.onnx", "onnx/text_model.onnx", 32, 64, clip.Words{Dir: ".", Clean: "lower", PadTo: 64}},
 		{"M-CLIP: a mask, and a text as long as it is", fstest.MapFS{
 			"visual/model.onnx": file(visionGraph(32)), "textual/model.onnx": file(graphOf(idPort, maskPort)), "textual/tokenizer.json": unigram,

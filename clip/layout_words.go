@@ -26,7 +26,7 @@ func (m *Model) setWords(dirs []string, c config, g graph.Graph) error {
 	}
 	t, dir, limit, err := openAnyTokenizer(m.fsys, dirs)
 	if errors.Is(err, fs.ErrNotExist) {
-		m.ContextLength = cmp.Or(length, defaultLength)
+		m.ContextLength = cmp.Or(length, c.usualLength())
 		return nil
 	}
 	if err != nil {
@@ -38,16 +38,23 @@ func (m *Model) setWords(dirs []string, c config, g graph.Graph) error {
 	return nil
 }
 
-// defaultLength is CLIP's.
-const defaultLength = 77
+// usualLength is the family's, where a configuration leaves out what is usual.
+func (c config) usualLength() int {
+	if c.isSigLIP() {
+		return 64
+	}
+	return 77
+}
 
 // family says what is done with the words of a model's family. length is what graph
 // or config say, limit what the tokenizer's own config does; 0: nothing.
 func family(t *Tokenizer, c config, masked, fixed bool, length, limit int) (int, Words) {
-	if length == 0 || !fixed && limit > 0 && limit < length {
+	switch {
+	case length == 0 && c.isSigLIP(): // always full, so a tokenizer that could do more means nothing
+	case length == 0 || !fixed && limit > 0 && limit < length:
 		length = limit
 	}
-	length = cmp.Or(length, defaultLength)
+	length = cmp.Or(length, c.usualLength())
 	w := Words{Pad: t.PadID(), PadTo: length, Clean: "none"}
 	clean := c.TextCfg.TokenizerKwargs.Clean
 	switch {
