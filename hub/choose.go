@@ -17,7 +17,7 @@ type Wish struct {
 
 // Choice is which files of a repository a model consists of.
 type Choice struct {
-	Layout string   // "manifest", "transformers.js", "visual-textual", "rclip", "joint", "open_clip", "transformers"
+	Layout string   // "manifest", "transformers.js", "visual-textual", "rclip", "joint", "open_clip", "transformers", "sentence-transformers"
 	Files  []string // sorted
 }
 
@@ -51,7 +51,7 @@ func Choose(names []string, w Wish) (Choice, error) {
 		tails = []string{"_" + w.Precision}
 	}
 	for _, tail := range tails {
-		for _, find := range []func([]string, map[string]bool, string) Choice{graphs, pairs, joint} {
+		for _, find := range []func([]string, map[string]bool, string) Choice{graphs, pairs, sentence, joint} {
 			if c := find(names, there, tail); c.Layout != "" {
 				return c.with(names), nil
 			}
@@ -101,6 +101,27 @@ func pairs(names []string, there map[string]bool, tail string) (c Choice) {
 			}
 			c = Choice{l.layout, append(graph(names, n), graph(names, text)...)}
 		}
+	}
+	return c
+}
+
+// sentence finds a text tower of Sentence Transformers: an encoder, and a linear layer
+// behind it in a folder of its own. A graph beside them is the encoder's alone.
+func sentence(names []string, there map[string]bool, tail string) Choice {
+	c := Choice{"sentence-transformers", []string{"model.safetensors"}}
+	if tail != "" || !there["modules.json"] || !there[c.Files[0]] {
+		return Choice{}
+	}
+	dense := false
+	for _, n := range names {
+		layer, _ := path.Match("[0-9]_Dense/model.safetensors", n)
+		says, _ := path.Match("[0-9]_*/config.json", n)
+		if dense = dense || layer; layer || says || n == "sentence_bert_config.json" {
+			c.Files = append(c.Files, n)
+		}
+	}
+	if !dense {
+		return Choice{}
 	}
 	return c
 }
