@@ -50,6 +50,11 @@ func Open(model []byte, in, out []string, o Options) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Folder != "" {
+		if model, o.Folder, err = follow(model, g.ExternalData, o.Folder); err != nil {
+			return nil, err
+		}
+	}
 	return open(g, in, out, o, func(so *onnx.SessionOptions) (*onnx.DynamicAdvancedSession, error) {
 		return onnx.NewDynamicAdvancedSessionWithONNXData(model, in, out, so)
 	})
