@@ -17,7 +17,7 @@ type Wish struct {
 
 // Choice is which files of a repository a model consists of.
 type Choice struct {
-	Layout string   // "manifest", "transformers.js", "visual-textual", "rclip", "joint", "open_clip", "transformers", "sentence-transformers"
+	Layout string   // "manifest", "transformers.js", "visual-textual", "rclip", "joint", "open_clip", "transformers", "sentence-transformers", "chosen"
 	Files  []string // sorted
 }
 
@@ -43,8 +43,11 @@ func Choose(names []string, w Wish) (Choice, error) {
 	for _, n := range names {
 		there[n] = true
 	}
-	if len(w.Files) > 0 {
+	switch {
+	case len(w.Files) > 0:
 		return chooseNamed(names, w.Files)
+	case there["clipsearch-model.json"]:
+		return ours(names), nil
 	}
 	tails, known := suffixes[w.Precision]
 	if !known {
@@ -56,9 +59,6 @@ func Choose(names []string, w Wish) (Choice, error) {
 				return c.with(names), nil
 			}
 		}
-	}
-	if there["clipsearch-model.json"] {
-		return ours(names), nil
 	}
 	if w.Precision == "" || w.Precision == "fp32" {
 		if c := weights(names, there); c.Layout != "" {
@@ -157,7 +157,6 @@ func graph(names []string, file string) []string {
 func weights(names []string, there map[string]bool) Choice {
 	for _, l := range []struct{ layout, config, stem string }{
 		{"open_clip", "open_clip_config.json", "open_clip_model"},
-		{"open_clip", "open_clip_config.json", "open_clip_pytorch_model"},
 		{"transformers", "config.json", "model"},
 		{"open_clip", "open_clip_config.json", "model"},
 	} {
@@ -230,7 +229,10 @@ func (c Choice) with(names []string) Choice {
 		}
 	}
 	for _, n := range names {
-		if folders[path.Dir(n)] && (slices.Contains(companions, path.Base(n)) || path.Dir(n) == "." && isProse(n)) {
+		switch base := path.Base(n); {
+		case c.Layout == "transformers" && base == "open_clip_config.json": // describes weights that are called otherwise
+		case folders[path.Dir(n)] && (slices.Contains(companions, base) || path.Dir(n) == "." && isProse(n)),
+			c.Layout == "open_clip" && base == "config.json": // of the text tower, wherever that is
 			c.Files = append(c.Files, n)
 		}
 	}
