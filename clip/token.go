@@ -73,7 +73,7 @@ func OpenTokenizer(fsys fs.FS, o TokenizerOptions) (*Tokenizer, error) {
 		read func(fs.FS, []byte) (*tokenizerFile, error)
 	}{
 		{"tokenizer.json", readTokenizerFile},
-		{"vocab.json", readClipVocabulary},
+		{"vocab.json", readPairVocabulary},
 		{simpleVocabulary, readSimpleVocabulary},
 		{"vocab.txt", readBertVocabulary},
 		{fairseqPieces, readFairseqPieces},
