@@ -159,9 +159,8 @@ func (n fastViT) mixer(name string) convolution {
 		return n.convolution(merged)
 	}
 	k := n.branches(name + ".mixer")
-	one := n.identity(k)
-	k = n.sum(k, -1, n.normed(one, name+".norm.identity"))
-	return n.sum(n.layerScaled(k, name+".layer_scale"), 1, one)
+	k = n.sum(k, -1, n.normed(n.identity(k), name+".norm.identity"))
+	return n.sum(n.layerScaled(k, name+".layer_scale"), 1, n.identity(k))
 }
 
 // layerScaled multiplies what k gives by LayerScale, where the tensor is there.
