@@ -106,6 +106,9 @@ func readLayout(fsys fs.FS, precision, part string) (Model, error) {
 	if m, err := readWeights(fsys, precision); !isMissing(err) {
 		return m, err
 	}
+	if err := refusePickles(fsys, "."); err != nil {
+		return Model{}, err
+	}
 	var tried []string
 	for _, l := range layouts {
 		if image := fmt.Sprintf(l.image, suffixes[wanted[0]][0]); !slices.Contains(tried, image) {

@@ -84,10 +84,10 @@ func OpenTokenizer(fsys fs.FS, o TokenizerOptions) (*Tokenizer, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		var t *Tokenizer
-		if err == nil {
-			t, err = openTokenizer(fsys, data, source.read, o)
+		if err != nil {
+			return nil, err
 		}
+		t, err := openTokenizer(fsys, data, source.read, o)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", source.name, err)
 		}
