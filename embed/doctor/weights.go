@@ -147,7 +147,7 @@ func (w *weighed) walk(list []tensor, scales map[string]bool, tower string) erro
 			w.wrong = append(w.wrong, why)
 			continue
 		}
-		if err := w.tensor(t, scales[t.name] || strings.HasSuffix(t.name, "_scale") && t.name != "logit_scale"); err != nil {
+		if err := w.tensor(t, scales[t.name] || quantizes(t.name, list)); err != nil {
 			return err
 		}
 		of := tower
@@ -166,6 +166,13 @@ func (w *weighed) walk(list []tensor, scales map[string]bool, tower string) erro
 		}
 	}
 	return nil
+}
+
+// quantizes reports whether a weight is a scale by ONNX Runtime's way to name them: its
+// quantizers of activations multiply scales, and no operator tells them from other factors.
+func quantizes(name string, among []tensor) bool {
+	of, ok := strings.CutSuffix(name, "_scale")
+	return ok && slices.ContainsFunc(among, func(t tensor) bool { return t.name == of+"_quantized" || t.name == of+"_zero_point" })
 }
 
 // tensor looks for what no weight may be. Minus infinity may stand in a mask, among
