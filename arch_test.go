@@ -16,7 +16,7 @@ var allowed = map[string][]string{
 	"clip":                     {"internal/graph", "onnx"},
 	"embed":                    {"clip", "internal/graph", "internal/ort"},
 	"embed/builtin":            {"clip"},
-	"embed/doctor":             {"clip", "embed", "picture"},
+	"embed/doctor":             {"clip", "embed", "onnx", "picture"},
 	"embed/embedtest":          {},
 	"eval":                     {},
 	"hub":                      {},
