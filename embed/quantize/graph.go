@@ -14,6 +14,8 @@ type Source struct {
 	Folder string // the same, on disk
 	Input  string // that it is given pictures by; "" if it is not
 	Size   int    // of pictures
+
+	bytes bool // uint8, channels last
 }
 
 // Calibrate finds the ranges of the values around the graph's convolutions: all that
@@ -33,7 +35,7 @@ func (s Source) Calibrate(pictures []ort.Tensor) (map[string]onnx.Range, error) 
 	if err != nil {
 		return nil, err
 	}
-	session, err := ort.Open(data, []string{s.Input}, []string{watched.Outputs[0].Name}, ort.Options{Weights: s.Folder})
+	session, err := ort.Open(data, []string{s.Input}, []string{watched.Outputs[0].Name}, ort.Options{Folder: s.Folder})
 	if err != nil {
 		return nil, err
 	}
