@@ -18,6 +18,7 @@ var allowed = map[string][]string{
 	"embed/builtin":            {"clip"},
 	"embed/doctor":             {"clip", "embed", "onnx", "picture"},
 	"embed/embedtest":          {},
+	"embed/quantize":           {"clip", "internal/ort", "onnx"},
 	"eval":                     {},
 	"hub":                      {},
 	"index":                    {"index/ann"},

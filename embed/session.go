@@ -116,7 +116,7 @@ func (e *Encoder) session(s source, in []string, out string, o ort.Options) (*or
 		return nil, err
 	}
 	o.Once, o.Folder, o.Provider = e.opts.Once, s.folder, e.opts.Provider
-	o.ExactInt8 = e.model.Precision == "int8" && !slices.Contains(e.model.ExactInt8, s.name)
+	o.ExactInt8 = e.model.Precision == "int8" && !e.model.Built() && !slices.Contains(e.model.ExactInt8, s.name)
 	load := func() (*ort.Session, error) {
 		if s.path != "" {
 			return ort.OpenFile(s.path, in, []string{out}, o)
