@@ -73,14 +73,14 @@ func hfTextConfig(text string) string {
 func TestTextTowers(t *testing.T) {
 	const labse = `{"model_type":"M-CLIP","modelBase":"setu4993/LaBSE"}`
 	sentence := fstest.MapFS{
-		"modules.json":                file(`[{"path":"","type":"s.models.Transformer"},{"path":"1_Pooling","type":"s.models.Pooling"},{"path":"2_Dense","type":"s.models.Dense"}]`),
-		"config.json":                 file(`{"model_type":"bert","num_attention_heads":2,"max_position_embeddings":6}`),
-		"sentence_bert_config.json":   file(`{"max_seq_length":4}`),
-		"1_Pooling/config.json":       file(`{"pooling_mode_cls_token":false,"pooling_mode_mean_tokens":true}`),
-		"2_Dense/config.json":         file(`{"activation_function":"torch.nn.modules.linear.Identity"}`),
-		"2_Dense/model.safetensors":   {Data: checkpoint("linear.weight F32 [3,4]\n")},
-		"model.safetensors":           {Data: checkpoint(bertListing("", 4))},
-		"1_Pooling/other.safetensors": {Data: []byte("not looked at")},
+		"modules.json":              file(`[{"path":"","type":"s.models.Transformer"},{"path":"1_Pooling","type":"s.models.Pooling"},{"path":"2_Dense","type":"s.models.Dense"}]`),
+		"config.json":               file(`{"model_type":"bert","num_attention_heads":2,"max_position_embeddings":6}`),
+		"sentence_bert_config.json": file(`{"max_seq_length":4}`),
+		"1_Pooling/config.json":     file(`{"pooling_mode_cls_token":false,"pooling_mode_mean_tokens":true}`),
+		"2_Dense/config.json":       file(`{"activation_function":"torch.nn.modules.linear.Identity"}`),
+		"2_Dense/model.safetensors": {Data: checkpoint("linear.weight F32 [3,4]\n")},
+		"model.safetensors":         {Data: checkpoint(bertListing("", 4))},
+		"onnx/model.onnx":           {Data: []byte("the encoder alone")},
 	}
 	type read struct {
 		Layout         string

@@ -2,7 +2,6 @@ package clip
 
 import (
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -49,46 +48,6 @@ func (m Model) BuildGraph(side Side) (*onnx.Model, error) {
 	}
 	defer w.Close()
 	return m.buildSide(b, w, side, m.dir != "")
-}
-
-// Locate has a graph that was built name its outside tensors' files relative to a
-// directory, which it returns: "" if there are none. Links are followed, since
-// ONNX Runtime takes no file that lies elsewhere, and in a cache of the hub the
-// model's own directory has nothing but links.
-func (m Model) Locate(g *onnx.Model) (dir string, err error) {
-	real := map[string]string{}
-	for _, t := range g.Initializers {
-		if t.External == nil || real[t.External.Location] != "" {
-			continue
-		}
-		name := t.External.Location
-		if real[name], err = filepath.EvalSymlinks(m.Path(name)); err != nil {
-			return "", fmt.Errorf("weights of model %s: %w", m.Name, err)
-		}
-		if dir == "" {
-			dir = filepath.Dir(real[name])
-		}
-		for !below(dir, real[name]) {
-			dir = filepath.Dir(dir)
-		}
-	}
-	for _, t := range g.Initializers {
-		if t.External == nil {
-			continue
-		}
-		rel, err := filepath.Rel(dir, real[t.External.Location])
-		if err != nil {
-			return "", fmt.Errorf("weights of model %s: %w", m.Name, err)
-		}
-		t.External.Location = filepath.ToSlash(rel)
-	}
-	return dir, nil
-}
-
-// below reports whether a file lies in a directory or in one within it.
-func below(dir, file string) bool {
-	rel, err := filepath.Rel(dir, file)
-	return err == nil && filepath.IsLocal(rel)
 }
 
 func (m Model) openBuild() (builder, *Weights, error) {

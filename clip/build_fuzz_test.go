@@ -19,7 +19,7 @@ import (
 // checkpoint writes a safetensors file of zeros from lines such as
 // "visual.proj F32 [48,24]"; nil if it would be large or no file at all.
 func checkpoint(lines string) []byte {
-	const most = 1 << 22
+	const most = 1 << 23
 	header := map[string]any{}
 	end := 0
 	for line := range strings.Lines(lines) {

@@ -27,7 +27,7 @@ func timmConvNeXt(p *params, v openVision, size int) *onnx.Value {
 	y := p.g.ReduceMean(p.g.Reshape(f.rows, batch, onnx.N(f.h*f.w), f.rows.Shape()[1]), false, 1)
 	y = p.norm(y, base+"head.norm", n.epsilon)
 	if p.has(base + "head.fc.weight") {
-		y = p.linear(y, base+"head.fc")
+		y = p.linearExact(y, base+"head.fc")
 	}
 	return y
 }
@@ -52,7 +52,7 @@ func (n convNeXt) stage(f field, name string) field {
 // block adds to each place what an MLP makes of it and of what lies around it.
 func (n convNeXt) block(f field, name string) field {
 	y := fieldOf(n.g, n.plainConv(f.planes(n.g), name+"conv_dw", 1)).rows
-	y = n.g.Gelu(n.linear1x1(n.norm(y, name+"norm", n.epsilon), name+"mlp.fc1"))
+	y = n.activation(n.linear1x1(n.norm(y, name+"norm", n.epsilon), name+"mlp.fc1"), "gelu")
 	y = n.linear1x1(y, name+"mlp.fc2")
 	if n.has(name + "gamma") {
 		y = n.g.Mul(y, n.value(name+"gamma", width(y)))

@@ -8,10 +8,10 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/clipsearch/clipsearch"
+	"github.com/clipsearch/clipsearch/onnx"
 )
 
 // exportedLayout is what manifests of models that were built and written as ONNX
@@ -25,25 +25,37 @@ func (m Model) WriteONNX(dir string) (Model, error) {
 	if !m.Built() {
 		return m, m.WriteModel(dir)
 	}
+	return m.WriteGraphs(dir, func(side Side) (*onnx.Model, fs.FS, error) {
+		graph, err := m.BuildGraph(side)
+		return graph, m.fsys, err
+	})
+}
+
+// WriteGraphs writes a model with other graphs into dir, as WriteONNX does: graph
+// returns that of a tower, and the files that its tensors lie in. A graph of both
+// towers is asked for once, as the image side's. Where the model is int8, so are
+// they, and no product of theirs saturates.
+func (m Model) WriteGraphs(dir string, graph func(Side) (*onnx.Model, fs.FS, error)) (Model, error) {
 	out := m
-	out.Build, out.Weights, out.Layout, out.Files = "", "", exportedLayout, nil
-	for _, t := range []struct {
-		side Side
-		name string
-		file *string
-	}{{ImageSide, "visual.onnx", &out.Image}, {TextSide, "textual.onnx", &out.Text}} {
+	out.Build, out.Weights, out.Layout, out.Files, out.ExactInt8 = "", "", exportedLayout, nil, nil
+	towers := []tower{{ImageSide, "visual.onnx", &out.Image}, {TextSide, "textual.onnx", &out.Text}}
+	if !m.Built() && m.Image == m.Text {
+		out.Image, out.Text = "model.onnx", "model.onnx"
+		towers = []tower{{ImageSide, "model.onnx", &out.Image}}
+	}
+	for _, t := range towers {
 		if *t.file == "" {
 			continue
 		}
-		graph, err := m.BuildGraph(t.side)
+		g, fsys, err := graph(t.side)
 		if err != nil {
 			return m, err
 		}
-		if err := graph.Save(dir, t.name, m.fsys); err != nil {
+		if err := g.Save(dir, t.name, fsys); err != nil {
 			return m, fmt.Errorf("write %s of model %s: %w", t.name, m.Name, err)
 		}
 		*t.file = t.name
-		if m.Precision == "int8" && !slices.Contains(out.ExactInt8, t.name) {
+		if m.Precision == "int8" {
 			out.ExactInt8 = append(out.ExactInt8, t.name)
 		}
 	}
@@ -55,6 +67,13 @@ func (m Model) WriteONNX(dir string) (Model, error) {
 		}
 	}
 	return out, out.seal(dir)
+}
+
+// tower is a graph that is written, and where the manifest names it.
+type tower struct {
+	side Side
+	name string
+	file *string
 }
 
 // seal lists the files that lie in dir and writes the manifest.
@@ -80,10 +99,14 @@ func (m *Model) seal(dir string) error {
 	return writeSynced(filepath.Join(dir, ManifestName), bytes.NewReader(append(data, '\n')))
 }
 
-// isWeights reports whether a file of a built model holds its weights, or says
+// isWeights reports whether a file of the model holds its weights or graphs, or says
 // which of its files do.
 func (m Model) isWeights(name string) bool {
-	return name == m.Weights || m.Built() && path.Ext(name) == ".safetensors"
+	if m.Built() {
+		return name == m.Weights || path.Ext(name) == ".safetensors"
+	}
+	of := func(graph string) bool { return graph != "" && strings.HasPrefix(name, graph) } // with what lies beside it
+	return of(m.Image) || of(m.Text) || name == ManifestName
 }
 
 // WriteWeights writes the checkpoint that a model is built from into dir, which

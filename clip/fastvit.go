@@ -28,7 +28,7 @@ func timmFastViT(p *params, v openVision, size int) *onnx.Value {
 	}
 	x = n.g.GlobalAverage(n.mobileOne(x, base+"final_conv", 1))
 	if p.has(base + "head.fc.weight") {
-		x = p.linear(x, base+"head.fc")
+		x = p.linearExact(x, base+"head.fc")
 	}
 	return x
 }
@@ -103,8 +103,10 @@ func (n fastViT) squeezed(x *onnx.Value, name string) *onnx.Value {
 	if !n.has(name + ".fc1.weight") {
 		return x
 	}
-	y := n.g.Relu(n.linear1x1(n.g.GlobalAverage(x), name+".fc1"))
-	y = n.g.Sigmoid(n.linear1x1(y, name+".fc2"))
+	y := n.exactly(func() *onnx.Value {
+		y := n.g.Relu(n.linear1x1(n.g.GlobalAverage(x), name+".fc1"))
+		return n.g.Sigmoid(n.linear1x1(y, name+".fc2"))
+	})
 	return n.g.Mul(x, n.g.Reshape(y, batch, y.Shape()[1], onnx.N(1), onnx.N(1)))
 }
 
@@ -157,9 +159,8 @@ func (n fastViT) mixer(name string) convolution {
 		return n.convolution(merged)
 	}
 	k := n.branches(name + ".mixer")
-	one := n.identity(k)
-	k = n.sum(k, -1, n.normed(one, name+".norm.identity"))
-	return n.sum(n.layerScaled(k, name+".layer_scale"), 1, one)
+	k = n.sum(k, -1, n.normed(n.identity(k), name+".norm.identity"))
+	return n.sum(n.layerScaled(k, name+".layer_scale"), 1, n.identity(k))
 }
 
 // layerScaled multiplies what k gives by LayerScale, where the tensor is there.

@@ -3,7 +3,6 @@ package clip
 import (
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/clipsearch/clipsearch/onnx"
 )
@@ -65,7 +64,7 @@ func (p *params) batchNorm(name string, n int) (scale, shift []float64) {
 	return scale, shift
 }
 
-// normed is k with the batch normalization of that name behind it.
+// normed is k with the batch normalization of that name behind it: k in place.
 func (p *params) normed(k convolution, name string) convolution {
 	scale, shift := p.batchNorm(name, k.out)
 	k = k.scaled(scale)
@@ -92,9 +91,8 @@ func (p *params) identity(k convolution) convolution {
 	return k
 }
 
-// scaled multiplies what k gives by one number for each channel.
+// scaled multiplies what k gives by one number for each channel, in place.
 func (k convolution) scaled(by []float64) convolution {
-	k.weight, k.bias = slices.Clone(k.weight), slices.Clone(k.bias)
 	each := k.in * k.side * k.side
 	for i, v := range by {
 		k.bias[i] *= v
@@ -105,14 +103,13 @@ func (k convolution) scaled(by []float64) convolution {
 	return k
 }
 
-// sum is k and a times other, which may be smaller, side by side.
+// sum is k and a times other, which may be smaller, side by side: k in place.
 func (p *params) sum(k convolution, a float64, other convolution) convolution {
 	margin := k.side - other.side
 	if other.out != k.out || other.in != k.in || margin < 0 || margin%2 != 0 {
 		p.g.Fail(fmt.Errorf("%s [%d,%d,%d,%d] and %s [%d,%d,%d,%d] cannot be one convolution",
 			k.name, k.out, k.in, k.side, k.side, other.name, other.out, other.in, other.side, other.side))
 	}
-	k.weight, k.bias = slices.Clone(k.weight), slices.Clone(k.bias)
 	for i, v := range other.bias {
 		k.bias[i] += a * v
 	}

@@ -86,7 +86,11 @@ func readLayout(fsys fs.FS, precision, part string) (Model, error) {
 	if precision != "" {
 		wanted = []string{precision}
 	}
+	lone := loneEncoder(fsys)
 	for _, l := range layouts {
+		if lone && l.image == l.text {
+			continue
+		}
 		for _, p := range wanted {
 			for _, suffix := range suffixes[p] {
 				there, err := l.find(fsys, suffix, part)
@@ -101,6 +105,9 @@ func readLayout(fsys fs.FS, precision, part string) (Model, error) {
 	}
 	if m, err := readWeights(fsys, precision); !isMissing(err) {
 		return m, err
+	}
+	if err := refusePickles(fsys, "."); err != nil {
+		return Model{}, err
 	}
 	var tried []string
 	for _, l := range layouts {

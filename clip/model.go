@@ -140,6 +140,9 @@ func readModel(fsys fs.FS, precision, part string) (Model, error) {
 	if err := m.valid(); err != nil {
 		return Model{}, fmt.Errorf("%s: %w", ManifestName, err)
 	}
+	if precision != "" && m.Built() {
+		m.Precision = precision // either is made of the same weights
+	}
 	if precision != "" && precision != m.Precision {
 		return Model{}, fmt.Errorf("there is no %s of %s, only %s: %w", precision, m.Name, m.Precision, clipsearch.ErrInvalid)
 	}

@@ -208,3 +208,14 @@ func FuzzReadModelFS(f *testing.F) {
 		}
 	})
 }
+
+// What PyTorch pickled is named, with the way out, where there is nothing else.
+func TestReadPickles(t *testing.T) {
+	for _, name := range []string{"pytorch_model.bin", "open_clip_pytorch_model.bin", "ViT-B-32.pt"} {
+		fsys := fstest.MapFS{"config.json": {Data: []byte(`{"model_type":"clip"}`)}, "open_clip_config.json": {Data: []byte(`{}`)}, name: {Data: []byte("PK\x03\x04")}}
+		_, err := clip.ReadModelFS(fsys, "")
+		if !errors.Is(err, clipsearch.ErrInvalid) || !strings.Contains(err.Error(), `"`+name+`" is a pickle, which can run any program`) {
+			t.Errorf("a directory with %s: %v", name, err)
+		}
+	}
+}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
-	"slices"
 
 	"github.com/clipsearch/clipsearch"
 	"github.com/clipsearch/clipsearch/onnx"
@@ -220,6 +219,3 @@ func openTextTower(c openConfig) (func(*params) *onnx.Value, error) {
 		}.build(p)
 	}, nil
 }
-
-// known reports whether s is one of list.
-func known(s string, list ...string) bool { return slices.Contains(list, s) }

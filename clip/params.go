@@ -39,7 +39,7 @@ func newParams(g *onnx.Graph, w *Weights, precision string, outside bool) *param
 	}
 }
 
-// any stands for a dimension that may be what it is.
+// anyDim stands for a dimension that may be what it is.
 const anyDim = -1
 
 func (p *params) has(name string) bool {
@@ -297,7 +297,7 @@ func (p *params) square(n int, what string) int {
 	return 0
 }
 
-// once panics early if a caller asks for what no family has.
+// errNoHeads is what a configuration that leaves them out ends with.
 var errNoHeads = errors.New("the configuration does not say how many heads attention has")
 
 func (p *params) heads(n, d int) int {
@@ -306,5 +306,3 @@ func (p *params) heads(n, d int) int {
 	}
 	return n
 }
-
-func ints(n ...int) []int { return slices.Clone(n) }

@@ -69,9 +69,9 @@ func (p *params) attentionPool(x *onnx.Value, name string, headWidth int) *onnx.
 	x = p.g.Concat(1, p.g.ReduceMean(x, true, 1), x)
 	x = p.g.Add(x, p.value(name+"positional_embedding", int(h*h)+1, int(d)))
 	seq := sequence{length: onnx.N(h*h + 1)}
-	q := p.linear(p.g.Index(x, 1, 0), name+"q_proj")
+	q := p.linearExact(p.g.Index(x, 1, 0), name+"q_proj")
 	all := rows(p.g, x)
 	k, v := seq.apart(p.g, p.linear(all, name+"k_proj")), seq.apart(p.g, p.linear(all, name+"v_proj"))
 	a := p.g.Attention(p.g.Reshape(q, batch, onnx.N(1), s[1]), k, v, nil, p.heads(int(d)/max(1, headWidth), int(d)), false)
-	return p.linear(p.g.Reshape(a, batch, s[1]), name+"c_proj")
+	return p.linearExact(p.g.Reshape(a, batch, s[1]), name+"c_proj")
 }

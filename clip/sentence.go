@@ -59,6 +59,17 @@ func readSentence(fsys fs.FS) (s sentenceModel, ok bool, err error) {
 	return s, true, nil
 }
 
+// loneEncoder reports whether a graph that lies in fsys is an encoder alone: without
+// the layer of the text tower that the weights beside it are.
+func loneEncoder(fsys fs.FS) bool {
+	s, ok, err := readSentence(fsys)
+	if err != nil || !ok || s.dense == "" {
+		return false
+	}
+	_, err = fs.Stat(fsys, path.Join(s.dense, "model.safetensors"))
+	return err == nil
+}
+
 func (s *sentenceModel) readEncoder(fsys fs.FS) (err error) {
 	name := path.Join(s.dir, "config.json")
 	if err := readJSON(fsys, name, &s.encoder); err != nil {

@@ -89,7 +89,7 @@ func timmViT(p *params, v openVision, size int) *onnx.Value {
 		t.pool = "map"
 		t.head = mapNames{probe: h + "latent", q: h + "q", kv: h + "kv", out: h + "proj", norm: h + "norm", fc1: h + "mlp.fc1", fc2: h + "mlp.fc2"}
 	}
-	t.heads = timmHeads(v.TimmModel, p.dim(base+"norm.weight", 1, 0))
+	t.heads = timmHeads(v.TimmModel, p.dim(base+"blocks.0.norm1.weight", 1, 0))
 	return t.build(p)
 }
 

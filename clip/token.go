@@ -73,7 +73,7 @@ func OpenTokenizer(fsys fs.FS, o TokenizerOptions) (*Tokenizer, error) {
 		read func(fs.FS, []byte) (*tokenizerFile, error)
 	}{
 		{"tokenizer.json", readTokenizerFile},
-		{"vocab.json", readClipVocabulary},
+		{"vocab.json", readPairVocabulary},
 		{simpleVocabulary, readSimpleVocabulary},
 		{"vocab.txt", readBertVocabulary},
 		{fairseqPieces, readFairseqPieces},
@@ -84,10 +84,10 @@ func OpenTokenizer(fsys fs.FS, o TokenizerOptions) (*Tokenizer, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		var t *Tokenizer
-		if err == nil {
-			t, err = openTokenizer(fsys, data, source.read, o)
+		if err != nil {
+			return nil, err
 		}
+		t, err := openTokenizer(fsys, data, source.read, o)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", source.name, err)
 		}

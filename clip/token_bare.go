@@ -14,18 +14,21 @@ import (
 	"github.com/clipsearch/clipsearch"
 )
 
-// readClipVocabulary reads vocab.json and merges.txt, which have neither
-// normaliser nor marks: they are CLIP's own.
-func readClipVocabulary(fsys fs.FS, data []byte) (*tokenizerFile, error) {
+// readPairVocabulary reads vocab.json and merges.txt, which have neither normaliser
+// nor marks: they are CLIP's own, or RoBERTa's, as their tokens tell.
+func readPairVocabulary(fsys fs.FS, data []byte) (*tokenizerFile, error) {
 	r := newJSONReader(data)
 	f := &tokenizerFile{kind: "BPE", vocab: readVocabulary(r)}
 	if err := r.end(); err != nil {
 		return nil, err
 	}
-	if err := f.describeClip(); err != nil {
+	err := f.describeRoberta()
+	if err != nil {
+		err = f.describeClip()
+	}
+	if err != nil {
 		return nil, err
 	}
-	var err error
 	f.merges, err = readMergesText(fsys)
 	return f, err
 }
@@ -39,7 +42,7 @@ func (f *tokenizerFile) describeClip() error {
 	first, okFirst := f.vocab.find(begin)
 	last, okLast := f.vocab.find(end)
 	if !okFirst || !okLast {
-		return fmt.Errorf("%s and %s are not in it: this is not CLIP's tokenizer, and others need a tokenizer.json: %w", begin, end, clipsearch.ErrInvalid)
+		return fmt.Errorf("%s and %s are not in it: this is neither CLIP's tokenizer nor RoBERTa's, and others need a tokenizer.json: %w", begin, end, clipsearch.ErrInvalid)
 	}
 	f.added = []addedToken{{ID: first, Content: begin}, {ID: last, Content: end}}
 	f.normalizer = json.RawMessage(`{"type": "Sequence", "normalizers": [{"type": "NFC"},
@@ -55,6 +58,24 @@ func (f *tokenizerFile) describeClip() error {
 	f.settings = map[string]json.RawMessage{
 		"unk_token": json.RawMessage(`"` + end + `"`), "end_of_word_suffix": json.RawMessage(`"</w>"`),
 	}
+	return nil
+}
+
+// describeRoberta fills in all but the merges of a tokenizer that has RoBERTa's marks
+// and cuts as GPT-2 does: bytes, and a space belongs to the word behind it.
+func (f *tokenizerFile) describeRoberta() error {
+	marks := []string{"<s>", "<pad>", "</s>", "<unk>", "<mask>"}
+	f.added = nil
+	for _, mark := range marks {
+		id, ok := f.vocab.find(mark)
+		if !ok {
+			return fmt.Errorf("%s is not in it: %w", mark, clipsearch.ErrInvalid)
+		}
+		f.added = append(f.added, addedToken{ID: id, Content: mark})
+	}
+	f.splitter = json.RawMessage(`{"type": "ByteLevel", "add_prefix_space": false}`)
+	f.template = fmt.Appendf(nil, `{"type": "RobertaProcessing", "sep": ["</s>", %d], "cls": ["<s>", %d]}`, f.added[2].ID, f.added[0].ID)
+	f.settings = map[string]json.RawMessage{"unk_token": json.RawMessage(`"<unk>"`)}
 	return nil
 }
 

@@ -250,7 +250,7 @@ func TestOpenTokenizerErrors(t *testing.T) {
 		{"tokenizer.json", tiny(`, "pre_tokenizer": {"type": "Split", "pattern": {"Regex": "[a&&b]"}, "behavior": "Isolated"}`), `set in a set`},
 		{"tokenizer.json", tiny(`, "post_processor": {"type": "TemplateProcessing", "single": []}`), `0 times`},
 		{"tokenizer.json", tiny(`, "added_tokens": [{"id": -2, "content": "z"}]`), `"z"`},
-		{"vocab.json", `{"a": 1}`, `not CLIP's tokenizer`},
+		{"vocab.json", `{"a": 1}`, `neither CLIP's tokenizer`},
 		{"vocab.txt", "a\nb\n", `not BERT's tokenizer`},
 	}
 	for _, tt := range tests {

@@ -99,6 +99,7 @@ func TestEncodeAsReference(t *testing.T) {
 		{golden + "/unigram", golden + "/unigram", TokenizerOptions{}, 1},
 		{golden + "/canonicalize", golden + "/unigram", TokenizerOptions{Clean: "canonicalize"}, 0.98},
 		{golden + "/bytefallback", golden + "/bytefallback", TokenizerOptions{}, 1},
+		{golden + "/roberta", golden + "/roberta", TokenizerOptions{}, 1},
 		{golden + "/spm-t5", golden + "/spm-t5", TokenizerOptions{}, 1},
 		{golden + "/spm-xlmr", golden + "/spm-xlmr", TokenizerOptions{}, 1},
 		{golden + "/spm-gemma", golden + "/spm-gemma", TokenizerOptions{}, 1},
@@ -154,6 +155,7 @@ func TestKindAndPadID(t *testing.T) {
 		{golden + "/bytefallback", "bpe", 0},
 		{golden + "/wordpiece", "wordpiece", 0},
 		{golden + "/unigram", "unigram", 0},
+		{golden + "/roberta", "bpe", 1},
 		{shared + "/../models/hf-siglip-charsmap", "unigram", 1},
 		{shared + "/../models/openclip-hf-text", "unigram", 1},
 	}

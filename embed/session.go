@@ -29,8 +29,8 @@ func (e *Encoder) source(side clip.Side, name string) (source, error) {
 	s := source{name: name, path: e.model.Path(name)}
 	var err error
 	if e.model.Built() {
-		s.path = ""
-		if s.data, s.folder, err = e.build(side); err == nil {
+		s.path, s.folder = "", e.model.Path(".")
+		if s.data, err = e.build(side); err == nil {
 			s.Graph, err = graph.Inspect(s.data)
 		}
 	} else if s.path != "" {
@@ -44,17 +44,12 @@ func (e *Encoder) source(side clip.Side, name string) (source, error) {
 	return s, nil
 }
 
-// build returns a tower's graph, and the directory of the weights that it has in files.
-func (e *Encoder) build(side clip.Side) (data []byte, folder string, err error) {
+func (e *Encoder) build(side clip.Side) ([]byte, error) {
 	m, err := e.model.BuildGraph(side)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	if folder, err = e.model.Locate(m); err != nil {
-		return nil, "", err
-	}
-	data, err = m.Marshal()
-	return data, folder, err
+	return m.Marshal()
 }
 
 // cut leaves of a graph of two towers the one that makes output. A graph that cannot
@@ -121,7 +116,7 @@ func (e *Encoder) session(s source, in []string, out string, o ort.Options) (*or
 		return nil, err
 	}
 	o.Once, o.Folder, o.Provider = e.opts.Once, s.folder, e.opts.Provider
-	o.ExactInt8 = e.model.Precision == "int8" && !slices.Contains(e.model.ExactInt8, s.name)
+	o.ExactInt8 = e.model.Precision == "int8" && !e.model.Built() && !slices.Contains(e.model.ExactInt8, s.name)
 	load := func() (*ort.Session, error) {
 		if s.path != "" {
 			return ort.OpenFile(s.path, in, []string{out}, o)

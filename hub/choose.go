@@ -17,7 +17,7 @@ type Wish struct {
 
 // Choice is which files of a repository a model consists of.
 type Choice struct {
-	Layout string   // "manifest", "transformers.js", "visual-textual", "rclip", "joint", "open_clip", "transformers"
+	Layout string   // "manifest", "transformers.js", "visual-textual", "rclip", "joint", "open_clip", "transformers", "sentence-transformers", "chosen"
 	Files  []string // sorted
 }
 
@@ -43,22 +43,22 @@ func Choose(names []string, w Wish) (Choice, error) {
 	for _, n := range names {
 		there[n] = true
 	}
-	if len(w.Files) > 0 {
+	switch {
+	case len(w.Files) > 0:
 		return chooseNamed(names, w.Files)
+	case there["clipsearch-model.json"]:
+		return ours(names), nil
 	}
 	tails, known := suffixes[w.Precision]
 	if !known {
 		tails = []string{"_" + w.Precision}
 	}
 	for _, tail := range tails {
-		for _, find := range []func([]string, map[string]bool, string) Choice{graphs, pairs, joint} {
+		for _, find := range []func([]string, map[string]bool, string) Choice{graphs, pairs, sentence, joint} {
 			if c := find(names, there, tail); c.Layout != "" {
 				return c.with(names), nil
 			}
 		}
-	}
-	if there["clipsearch-model.json"] {
-		return ours(names), nil
 	}
 	if w.Precision == "" || w.Precision == "fp32" {
 		if c := weights(names, there); c.Layout != "" {
@@ -105,6 +105,27 @@ func pairs(names []string, there map[string]bool, tail string) (c Choice) {
 	return c
 }
 
+// sentence finds a text tower of Sentence Transformers: an encoder, and a linear layer
+// behind it in a folder of its own. A graph beside them is the encoder's alone.
+func sentence(names []string, there map[string]bool, tail string) Choice {
+	c := Choice{"sentence-transformers", []string{"model.safetensors"}}
+	if tail != "" || !there["modules.json"] || !there[c.Files[0]] {
+		return Choice{}
+	}
+	dense := false
+	for _, n := range names {
+		layer, _ := path.Match("[0-9]_Dense/model.safetensors", n)
+		says, _ := path.Match("[0-9]_*/config.json", n)
+		if dense = dense || layer; layer || says || n == "sentence_bert_config.json" {
+			c.Files = append(c.Files, n)
+		}
+	}
+	if !dense {
+		return Choice{}
+	}
+	return c
+}
+
 // joint finds one graph of both towers. A repository that has nothing else but an
 // image tower or a language model looks the same; its config.json tells, later.
 func joint(names []string, there map[string]bool, tail string) Choice {
@@ -136,7 +157,6 @@ func graph(names []string, file string) []string {
 func weights(names []string, there map[string]bool) Choice {
 	for _, l := range []struct{ layout, config, stem string }{
 		{"open_clip", "open_clip_config.json", "open_clip_model"},
-		{"open_clip", "open_clip_config.json", "open_clip_pytorch_model"},
 		{"transformers", "config.json", "model"},
 		{"open_clip", "open_clip_config.json", "model"},
 	} {
@@ -209,7 +229,10 @@ func (c Choice) with(names []string) Choice {
 		}
 	}
 	for _, n := range names {
-		if folders[path.Dir(n)] && (slices.Contains(companions, path.Base(n)) || path.Dir(n) == "." && isProse(n)) {
+		switch base := path.Base(n); {
+		case c.Layout == "transformers" && base == "open_clip_config.json": // describes weights that are called otherwise
+		case folders[path.Dir(n)] && (slices.Contains(companions, base) || path.Dir(n) == "." && isProse(n)),
+			c.Layout == "open_clip" && base == "config.json": // of the text tower, wherever that is
 			c.Files = append(c.Files, n)
 		}
 	}

@@ -31,10 +31,14 @@ var repositories = map[string]string{
 	"sharded": `config.json model-00001-of-00002.safetensors model-00002-of-00002.safetensors model.safetensors.index.json model.fp16-00001-of-00002.safetensors
 		pytorch_model-00001-of-00002.bin preprocessor_config.json tokenizer.json spiece.model`,
 	"open_clip": `README.md config.json model.safetensors open_clip_config.json open_clip_model.safetensors open_clip_pytorch_model.bin pytorch_model.bin tokenizer.json`,
-	"manifest":  `clipsearch-model.json model/vision.onnx words/tokenizer.json LICENSE .gitattributes old.bin`,
-	"pickles":   `README.md config.json pytorch_model.bin clip_cn_vit-b-16.pt vocab.txt`,
-	"flax":      `README.md config.json flax_model.msgpack`,
-	"images":    `README.md a.png b.png c.png d.png e.png`,
+	"sentence": `README.md 1_Pooling/config.json 2_Dense/config.json 2_Dense/model.safetensors 2_Dense/pytorch_model.bin config.json config_sentence_transformers.json
+		model.safetensors modules.json onnx/model.onnx onnx/model_O4.onnx pytorch_model.bin sentence_bert_config.json tokenizer.json tokenizer_config.json vocab.txt`,
+	"converted":  `config.json model.safetensors open_clip_config.json open_clip_pytorch_model.bin tokenizer.json`,
+	"text tower": `open_clip_config.json open_clip_model.safetensors text/config.json text/pytorch_model.bin tokenizer.json`,
+	"manifest":   `clipsearch-model.json onnx/vision_model.onnx onnx/text_model.onnx onnx/text_model_int8.onnx words/tokenizer.json LICENSE .gitattributes old.bin`,
+	"pickles":    `README.md config.json pytorch_model.bin clip_cn_vit-b-16.pt vocab.txt`,
+	"flax":       `README.md config.json flax_model.msgpack`,
+	"images":     `README.md a.png b.png c.png d.png e.png`,
 }
 
 func TestChoose(t *testing.T) {
@@ -57,7 +61,10 @@ func TestChoose(t *testing.T) {
 		{"transformers", Wish{}, "transformers", "README.md config.json merges.txt model.safetensors preprocessor_config.json tokenizer.json vocab.json"},
 		{"sharded", Wish{}, "transformers", "config.json model-00001-of-00002.safetensors model-00002-of-00002.safetensors model.safetensors.index.json preprocessor_config.json spiece.model tokenizer.json"},
 		{"open_clip", Wish{}, "open_clip", "README.md config.json open_clip_config.json open_clip_model.safetensors tokenizer.json"},
-		{"manifest", Wish{}, "manifest", "LICENSE clipsearch-model.json model/vision.onnx words/tokenizer.json"},
+		{"sentence", Wish{}, "sentence-transformers", "1_Pooling/config.json 2_Dense/config.json 2_Dense/model.safetensors README.md config.json config_sentence_transformers.json model.safetensors modules.json sentence_bert_config.json tokenizer.json tokenizer_config.json vocab.txt"},
+		{"converted", Wish{}, "transformers", "config.json model.safetensors tokenizer.json"},
+		{"text tower", Wish{}, "open_clip", "open_clip_config.json open_clip_model.safetensors text/config.json tokenizer.json"},
+		{"manifest", Wish{Precision: "int8"}, "manifest", "LICENSE clipsearch-model.json onnx/text_model.onnx onnx/text_model_int8.onnx onnx/vision_model.onnx words/tokenizer.json"},
 	} {
 		c, err := Choose(strings.Fields(repositories[tt.repo]), tt.wish)
 		if err != nil || c.Layout != tt.layout || strings.Join(c.Files, " ") != tt.want {

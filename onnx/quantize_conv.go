@@ -60,6 +60,10 @@ func (m *Model) Observe(values []string) (*Model, error) {
 	return &g.m, nil
 }
 
+// largeKernel is the size from which a convolution is taken to cut patches: a
+// transformer's whole input comes out of it, and would have a range for all channels.
+const largeKernel = 8
+
 // planConvolutions decides which convolutions become int8: those whose weight is
 // known and, when ranges are given, all whose values have one.
 func (r *rewriter) planConvolutions() {
@@ -74,7 +78,7 @@ func (r *rewriter) planConvolutions() {
 			if len(n.Inputs) > 2 && n.Inputs[2] != "" && r.consts[n.Inputs[2]] == nil {
 				continue
 			}
-			if _, patches := r.patches(n); patches {
+			if _, ok := r.patches(n); ok || r.consts[n.Inputs[1]].Dims[2] >= largeKernel {
 				continue
 			}
 			if in, out := n.Inputs[0], r.activated(n.Outputs[0]); r.ranged(in) && r.ranged(out) {

@@ -21,7 +21,10 @@ come with the program, and says of each thing that it looked at whether that is 
 
 ok: captions find their photographs, and nothing is wrong. unproven: nothing was found that
 is wrong, but the weights look random, or there is no tokenizer, so that it cannot be shown
-to be right. broken (exit 1): a check failed; its line says what, and ingest refuses it.`,
+to be right. broken (exit 1): a check failed; its line says what, and ingest refuses it.
+
+The model runs on the processor, whatever --provider says. The photographs are in the public
+domain, but for two by danielbuechele and vultilion (Flickr, CC BY 2.0, made smaller).`,
 		Args: exactArgs(1, "one NAME or DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error { return runModelDoctor(cmd.Context(), a, args[0]) },
 	}

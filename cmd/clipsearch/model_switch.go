@@ -106,6 +106,9 @@ func (a *app) modelToSwitchTo(ctx context.Context, name string) (clip.Model, err
 	if err != nil {
 		return m, err
 	}
+	if err := a.refuseBroken(ctx, m); err != nil {
+		return m, err
+	}
 	enc := a.openWith(m, embed.Options{})
 	v, err := enc.EncodeTexts(ctx, []string{"a photo"})
 	if err == nil {

@@ -121,6 +121,8 @@ func (d *doctor) checkChannels(ctx context.Context, better string) {
 		d.fail(name, "%s", better)
 	case told && t >= sureOfColours:
 		d.pass(name, "red, green, blue: words for colours fit (%.1f standard errors)", t)
+	case d.known && !told:
+		d.pass(name, "red, green, blue, as is usual, and captions find their photographs")
 	case d.known:
 		d.pass(name, "red, green, blue; words for colours do not tell (%.1f standard errors), but captions find their photographs", t)
 	default:

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"io/fs"
 
 	"github.com/clipsearch/clipsearch"
 	"github.com/clipsearch/clipsearch/clip"
@@ -21,10 +22,11 @@ type doctor struct {
 	enc    *embed.Encoder
 	opts   Options
 	quick  bool
-	listed bool // the manifest's hashes are to be compared
+	listed bool // there is a manifest whose hashes are to be compared
 
 	learned learned
 	scale   *float64 // the parameter logit_scale among the weights
+	places  int      // how many ids a text has by the weights; 0: they do not tell
 	words   *clip.Tokenizer
 
 	photos   [][]float32 // what the image tower gives for the album's photographs
@@ -62,7 +64,10 @@ func Quick(ctx context.Context, m clip.Model, o Options) (Report, error) {
 }
 
 func newDoctor(m clip.Model, o Options) *doctor {
-	return &doctor{Report: newReport(), model: m, enc: embed.Open(m, o.Embed), opts: o, listed: !o.Hashed, learned: learned{}}
+	d := &doctor{Report: newReport(), model: m, enc: embed.Open(m, o.Embed), opts: o, learned: learned{}}
+	_, err := fs.Stat(m.FS(), clip.ManifestName)
+	d.listed = err == nil && !o.Hashed
+	return d
 }
 
 func (d *doctor) cheap(ctx context.Context) {

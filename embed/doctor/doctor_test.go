@@ -1,18 +1,17 @@
 package doctor
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"image"
 	"math"
 	"math/rand/v2"
-	"strings"
 	"testing"
 
 	"github.com/clipsearch/clipsearch"
 	"github.com/clipsearch/clipsearch/clip"
 	"github.com/clipsearch/clipsearch/embed"
+	"github.com/clipsearch/clipsearch/onnx"
 )
 
 // vectors makes n random unit vectors.
@@ -154,33 +153,6 @@ func TestPhotos(t *testing.T) {
 	}
 }
 
-// safetensors writes a file with this header.
-func safetensors(header string, body []byte) []byte {
-	return append(append(binary.LittleEndian.AppendUint64(nil, uint64(len(header))), header...), body...)
-}
-
-func TestSafetensors(t *testing.T) {
-	body := make([]byte, 16)
-	for _, tt := range []struct{ name, header, wrong string }{
-		{"whole", `{"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F16","shape":[4],"data_offsets":[8,16]}}`, ""},
-		{"beyond the end", `{"a":{"dtype":"F32","shape":[5],"data_offsets":[0,20]}}`, "cut off"},
-		{"backwards", `{"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}}`, "cut off"},
-		{"overlapping", `{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}`, "share bytes"},
-		{"no JSON", `{"a":`, "header"},
-		{"nothing", ``, "header"},
-	} {
-		data := safetensors(tt.header, body)
-		list, err := readSafetensors(bytes.NewReader(data), int64(len(data)))
-		if tt.wrong == "" && (err != nil || len(list) != 2 || list[1].whole() != "") || tt.wrong != "" && (err == nil || !strings.Contains(err.Error(), tt.wrong)) {
-			t.Errorf("%s: %v, %v", tt.name, list, err)
-		}
-	}
-	huge := binary.LittleEndian.AppendUint64(nil, 10e9)
-	if _, err := readSafetensors(bytes.NewReader(huge), 8); err == nil {
-		t.Error("a header of 10 GB was read")
-	}
-}
-
 func TestKinds(t *testing.T) {
 	for _, tt := range []struct {
 		kind kind
@@ -206,16 +178,12 @@ func weigh(list []tensor, err error) {
 	_ = w.walk(list, nil, imageTower)
 }
 
-func FuzzSafetensors(f *testing.F) {
-	f.Add(safetensors(`{"a":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]}}`, make([]byte, 16)))
-	f.Add(safetensors(`{"a":{"dtype":"F16","shape":[9223372036854775807,2],"data_offsets":[0,16]}}`, make([]byte, 16)))
-	f.Fuzz(func(_ *testing.T, data []byte) { weigh(readSafetensors(bytes.NewReader(data), int64(len(data)))) })
-}
-
 func FuzzONNX(f *testing.F) {
-	f.Add(onnxModel(port("x", 1, 1), port("y", 1, 1), []message{floats("w", []float32{1, 2}, 2)}, []message{node("Add", []string{"x", "w"}, "y")}))
+	f.Add(onnxModel(port("x", onnx.Float, 1), port("y", onnx.Float, 1), []*onnx.Tensor{onnx.Floats("w", []float32{1, 2}, 2)}, []*onnx.Node{node("Add", []string{"x", "w"}, "y")}))
 	f.Fuzz(func(_ *testing.T, data []byte) {
-		g, err := readONNX(data, (&besides{fsys: photoFiles, dir: "photos"}).open)
+		beside := besides{fsys: photoFiles, dir: "photos"}
+		defer beside.close()
+		g, err := readONNX(data, &beside)
 		weigh(g.tensors, err)
 	})
 }

@@ -16,9 +16,13 @@ type Agreement struct {
 	Top1   float64 // share of pictures whose nearest other picture is the same in both
 }
 
+// EnoughCosine is the mean cosine at which the vectors of one may stand for the
+// other's.
+const EnoughCosine = 0.99
+
 // Enough reports whether one may stand for the other: a mean cosine of 0.99, and the
 // same neighbour for 95 of 100 pictures.
-func (a Agreement) Enough() bool { return a.Cosine >= 0.99 && a.Top1 >= 0.95 }
+func (a Agreement) Enough() bool { return a.Cosine >= EnoughCosine && a.Top1 >= 0.95 }
 
 func (a Agreement) String() string {
 	return fmt.Sprintf("mean cosine %.4f, the same nearest neighbour for %.1f %%", a.Cosine, 100*a.Top1)
@@ -30,11 +34,23 @@ func Drift(ctx context.Context, a, b *embed.Encoder, pictures []image.Image) (Ag
 	if len(pictures) < 2 {
 		return Agreement{}, fmt.Errorf("compare %d pictures: two are needed at least: %w", len(pictures), clipsearch.ErrInvalid)
 	}
-	x, err := a.EncodeImages(ctx, pictures)
+	return agreement(func(e *embed.Encoder) ([]clipsearch.Vector, error) { return e.EncodeImages(ctx, pictures) }, a, b)
+}
+
+// DriftTexts measures how far the text tower of b is from that of a, on the captions
+// of the program's photographs. They are few: Top1 is coarse.
+func DriftTexts(ctx context.Context, a, b *embed.Encoder) (Agreement, error) {
+	return agreement(func(e *embed.Encoder) ([]clipsearch.Vector, error) {
+		return e.EncodeTexts(ctx, readAlbum().Captions["en"])
+	}, a, b)
+}
+
+func agreement(encode func(*embed.Encoder) ([]clipsearch.Vector, error), a, b *embed.Encoder) (Agreement, error) {
+	x, err := encode(a)
 	if err != nil {
 		return Agreement{}, err
 	}
-	y, err := b.EncodeImages(ctx, pictures)
+	y, err := encode(b)
 	if err != nil {
 		return Agreement{}, err
 	}

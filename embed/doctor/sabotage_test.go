@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/clipsearch/clipsearch/clip"
 	"github.com/clipsearch/clipsearch/embed"
 	"github.com/clipsearch/clipsearch/embed/builtin"
+	"github.com/clipsearch/clipsearch/onnx"
 	"github.com/clipsearch/clipsearch/runtime"
 )
 
@@ -93,15 +95,18 @@ func edited(name string, change func(*testing.T, []byte) []byte) func(*testing.T
 // overwrite puts bytes into the first weight that is chosen, at its middle.
 func overwrite(choose func(graph, tensor) bool, with ...byte) func(*testing.T, []byte) []byte {
 	return func(t *testing.T, data []byte) []byte {
+		m, err := onnx.Read(data)
+		if err != nil {
+			t.Fatal(err)
+		}
 		g, err := readONNX(data, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, w := range g.tensors {
-			if w.at != nil && choose(g, w) {
-				size := int64(len(with))
-				copy(data[w.from+w.bytes/size/2*size:], with)
-				return data
+		for i, w := range m.Initializers {
+			if choose(g, g.tensors[i]) {
+				copy(w.Raw[len(w.Raw)/len(with)/2*len(with):], with)
+				return marshal(m)
 			}
 		}
 		t.Fatal("there is no such weight")
@@ -110,62 +115,31 @@ func overwrite(choose func(graph, tensor) bool, with ...byte) func(*testing.T, [
 }
 
 // rewired puts a Gather in front of a graph's input, or behind its output, which thereby
-// gets new places: inside is what the rest of the graph calls it by then.
+// gets another order: inside is what the rest of the graph calls it by then.
 func rewired(portName string, isInput bool, axis int64, order []int64) func(*testing.T, []byte) []byte {
 	const inside = "sabotage_inside"
 	return func(t *testing.T, data []byte) []byte {
-		gather := node("Gather", []string{portName, "sabotage_order"}, inside, attribute("axis", axis))
-		if !isInput {
-			gather = node("Gather", []string{inside, "sabotage_order"}, portName, attribute("axis", axis))
+		m, err := onnx.Read(data)
+		if err != nil {
+			t.Fatal(err)
 		}
-		order := integers("sabotage_order", order, int64(len(order)))
-		return rebuilt(t, data, func(f field) message {
-			if f.number != 7 {
-				return nil
-			}
-			g := message{}
-			if isInput {
-				g = g.message(1, gather)
-			}
-			g = append(g, rebuilt(t, f.body, func(f field) message {
-				if f.number != 1 {
-					return nil
+		for _, n := range m.Nodes {
+			for _, list := range [][]string{n.Inputs, n.Outputs} {
+				if i := slices.Index(list, portName); i >= 0 {
+					list[i] = inside
 				}
-				return message{}.message(1, rebuilt(t, f.body, func(f field) message {
-					if (f.number == 1 || f.number == 2) && string(f.body) == portName {
-						return message{}.text(f.number, inside)
-					}
-					return nil
-				}))
-			})...)
-			if !isInput {
-				g = g.message(1, gather)
 			}
-			return message{}.message(7, g.message(5, order))
-		})
-	}
-}
-
-// rebuilt copies a message, with those fields replaced for which f has something.
-func rebuilt(t *testing.T, data []byte, f func(field) message) message {
-	t.Helper()
-	var out message
-	err := fields(data, func(one field) error {
-		with := f(one)
-		switch {
-		case with != nil:
-			out = append(out, with...)
-		case one.body != nil:
-			out = out.message(one.number, one.body)
-		default:
-			out = out.number(one.number, int64(one.value))
 		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
+		m.Initializers = append(m.Initializers, onnx.Ints("sabotage_order", order, int64(len(order))))
+		along := onnx.Attr{Name: "axis", Value: axis}
+		if isInput {
+			m.Nodes = slices.Insert(m.Nodes, 0, node("Gather", []string{portName, "sabotage_order"}, inside, along))
+		} else {
+			m.Nodes = append(m.Nodes, node("Gather", []string{inside, "sabotage_order"}, portName, along))
+		}
+		m.Info = nil
+		return marshal(m)
 	}
-	return out
 }
 
 func turned(n int) []int64 {
@@ -336,6 +310,66 @@ func TestFixtures(t *testing.T) {
 	}
 }
 
+// TestSabotageOfWeights breaks checkpoints that PyTorch wrote, and what lies beside them.
+func TestSabotageOfWeights(t *testing.T) {
+	const fixtures = "../../../shared/fixtures/models"
+	if _, err := os.Stat(fixtures); err != nil {
+		t.Skip("the fixtures are not beside the repository")
+	}
+	for _, tt := range []struct {
+		name, check, model string
+		harm               func(*testing.T, string)
+	}{
+		{"NaN", "weights", "hf-clip", inSafetensors("visual_projection.weight", 0, 0, 0xc0, 0x7f)},
+		{"the factor for its logarithm", "logit_scale", "hf-clip", inSafetensors("logit_scale", 0, 0, 0xc8, 0x42)},
+		{"context too short", "context", "hf-clip", edited("config.json", asJSON(func(c map[string]any) {
+			c["text_config"].(map[string]any)["max_position_embeddings"] = 60
+		}))},
+		{"context too long", "context", "hf-clip", edited("config.json", asJSON(func(c map[string]any) {
+			c["text_config"].(map[string]any)["max_position_embeddings"] = 90
+		}))},
+		{"crop for squash", "resize", "hf-siglip", edited("preprocessor_config.json", asJSON(func(c map[string]any) {
+			c["do_center_crop"], c["crop_size"], c["size"] = true, 32, map[string]any{"shortest_edge": 32}
+		}))},
+		{"BGR, said by the file", "channels", "hf-clip", edited("preprocessor_config.json", asJSON(func(c map[string]any) { c["do_flip_channel_order"] = true }))},
+		{"text tower of another model", "text_tower", "onnx-visual-textual", func(t *testing.T, dir string) {
+			writeFile(t, dir, "textual/model.onnx", readFile(t, filepath.Join(fixtures, "onnx-mask"), "textual/model.onnx"))
+		}},
+		{"truncated data beside the graph", "weights", "onnx-external", edited("onnx/text_model.onnx_data", cut)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), tt.model)
+			if err := os.CopyFS(dir, os.DirFS(filepath.Join(fixtures, tt.model))); err != nil {
+				t.Fatal(err)
+			}
+			tt.harm(t, dir)
+			r := look(t, Examine, dir)
+			if !slices.ContainsFunc(r.Checks, func(c Check) bool { return c.Name == tt.check && c.Verdict == Broken }) {
+				t.Errorf("the check %s does not fail: %s", tt.check, lines(r))
+			}
+		})
+	}
+}
+
+// inSafetensors writes bytes at the beginning of a tensor.
+func inSafetensors(name string, with ...byte) func(*testing.T, string) {
+	return func(t *testing.T, dir string) {
+		const file = "model.safetensors"
+		w, err := clip.OpenWeights(os.DirFS(dir), file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		at, ok := w.Tensor(name)
+		if !ok {
+			t.Fatalf("there is no %s", name)
+		}
+		data := readFile(t, dir, file)
+		copy(data[at.Offset:], with)
+		writeFile(t, dir, file, data)
+	}
+}
+
 // installed gives a directory of the wild a manifest.
 func installed(t *testing.T, dir string) {
 	t.Helper()
@@ -370,9 +404,13 @@ func blind() []byte {
 	weights := make([]float32, n*tinyDim)
 	bias := make([]float32, tinyDim)
 	bias[0] = 1
-	return onnxModel(port("pixel_values", 1, 0, 3, tinySide, tinySide), port("image_embeds", 1, 0, tinyDim),
-		[]message{floats("w", weights, n, tinyDim), floats("b", bias, tinyDim)},
-		[]message{node("Flatten", []string{"pixel_values"}, "flat", attribute("axis", 1)), node("MatMul", []string{"flat", "w"}, "x"), node("Add", []string{"x", "b"}, "image_embeds")})
+	return onnxModel(port("pixel_values", onnx.Float, 0, 3, tinySide, tinySide), port("image_embeds", onnx.Float, 0, tinyDim),
+		[]*onnx.Tensor{onnx.Floats("w", weights, n, tinyDim), onnx.Floats("b", bias, tinyDim)},
+		[]*onnx.Node{
+			node("Flatten", []string{"pixel_values"}, "flat", onnx.Attr{Name: "axis", Value: int64(1)}),
+			node("MatMul", []string{"flat", "w"}, "x"),
+			node("Add", []string{"x", "b"}, "image_embeds"),
+		})
 }
 
 func lines(r Report) string {

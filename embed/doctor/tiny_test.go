@@ -1,109 +1,50 @@
 package doctor
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
 
-	"google.golang.org/protobuf/encoding/protowire"
+	"github.com/clipsearch/clipsearch/onnx"
 )
 
-// The tests' own models are written here, in ONNX's wire format: a picture is one
-// product with a matrix, a text is the mean of its tokens' vectors and places, and all
-// weights are random. It is all a doctor needs to be wrong about.
+// The tests' own models: a picture is one product with a matrix, a text is the mean of
+// its tokens' vectors and places, and all weights are random. It is all a doctor needs to
+// be wrong about.
 
-type message []byte
-
-func (m message) text(n protowire.Number, s string) message {
-	return protowire.AppendString(protowire.AppendTag(m, n, protowire.BytesType), s)
-}
-
-func (m message) number(n protowire.Number, v int64) message {
-	return protowire.AppendVarint(protowire.AppendTag(m, n, protowire.VarintType), uint64(v))
-}
-
-func (m message) message(n protowire.Number, body message) message {
-	return protowire.AppendBytes(protowire.AppendTag(m, n, protowire.BytesType), body)
-}
-
-func floats(name string, v []float32, shape ...int64) message {
-	var m message
-	for _, d := range shape {
-		m = m.number(1, d)
-	}
-	raw := make([]byte, 0, 4*len(v))
-	for _, x := range v {
-		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(x))
-	}
-	return m.number(2, 1).text(8, name).message(9, raw)
-}
-
-func integers(name string, v []int64, shape ...int64) message {
-	var m message
-	for _, d := range shape {
-		m = m.number(1, d)
-	}
-	raw := make([]byte, 0, 8*len(v))
-	for _, x := range v {
-		raw = binary.LittleEndian.AppendUint64(raw, uint64(x))
-	}
-	return m.number(2, 7).text(8, name).message(9, raw)
-}
-
-func node(op string, inputs []string, output string, attributes ...message) message {
-	var m message
-	for _, in := range inputs {
-		m = m.text(1, in)
-	}
-	m = m.text(2, output).text(4, op)
-	for _, a := range attributes {
-		m = m.message(5, a)
-	}
-	return m
-}
-
-func attribute(name string, v int64) message {
-	return message{}.text(1, name).number(3, v).number(20, 2)
-}
-
-func attributes(name string, v ...int64) message {
-	m := message{}.text(1, name).number(20, 7)
-	for _, x := range v {
-		m = m.number(8, x)
-	}
-	return m
+func node(op string, inputs []string, output string, attrs ...onnx.Attr) *onnx.Node {
+	return &onnx.Node{Op: op, Inputs: inputs, Outputs: []string{output}, Attrs: attrs}
 }
 
 // port is a graph's input or output; a dimension below 1 is free.
-func port(name string, kind int64, shape ...int64) message {
-	var dims message
+func port(name string, kind onnx.Type, shape ...int64) onnx.Port {
+	p := onnx.Port{Name: name, Type: kind}
 	for i, d := range shape {
 		if d > 0 {
-			dims = dims.message(1, message{}.number(1, d))
+			p.Shape = append(p.Shape, onnx.N(d))
 		} else {
-			dims = dims.message(1, message{}.text(2, fmt.Sprint("free", i)))
+			p.Shape = append(p.Shape, onnx.Sym(fmt.Sprint("free", i)))
 		}
 	}
-	tensor := message{}.number(1, kind).message(2, dims)
-	return message{}.text(1, name).message(2, message{}.message(1, tensor))
+	return p
 }
 
-func onnxModel(in, out message, weights, nodes []message) []byte {
-	g := message{}
-	for _, n := range nodes {
-		g = g.message(1, n)
+func marshal(m *onnx.Model) []byte {
+	data, err := m.Marshal()
+	if err != nil {
+		panic(err)
 	}
-	g = g.text(2, "g")
-	for _, w := range weights {
-		g = g.message(5, w)
-	}
-	g = g.message(11, in).message(12, out)
-	return message{}.number(1, 8).message(8, message{}.number(2, 13)).message(7, g)
+	return data
+}
+
+func onnxModel(in, out onnx.Port, weights []*onnx.Tensor, nodes []*onnx.Node) []byte {
+	return marshal(&onnx.Model{
+		IR: 8, Opsets: []onnx.Opset{{Version: 13}}, Name: "tiny",
+		Inputs: []onnx.Port{in}, Outputs: []onnx.Port{out}, Initializers: weights, Nodes: nodes,
+	})
 }
 
 func random(r *rand.Rand, n int, size float64) []float32 {
@@ -123,26 +64,26 @@ const (
 func tinyImage(batch int64) []byte {
 	r := rand.New(rand.NewPCG(1, 2))
 	n := int64(3 * tinySide * tinySide)
-	return onnxModel(port("pixel_values", 1, batch, 3, tinySide, tinySide), port("image_embeds", 1, batch, tinyDim),
-		[]message{floats("visual.proj", random(r, int(n)*tinyDim, 0.05), n, tinyDim)},
-		[]message{node("Flatten", []string{"pixel_values"}, "flat", attribute("axis", 1)), node("MatMul", []string{"flat", "visual.proj"}, "image_embeds")})
+	return onnxModel(port("pixel_values", onnx.Float, batch, 3, tinySide, tinySide), port("image_embeds", onnx.Float, batch, tinyDim),
+		[]*onnx.Tensor{onnx.Floats("visual.proj", random(r, int(n)*tinyDim, 0.05), n, tinyDim)},
+		[]*onnx.Node{node("Flatten", []string{"pixel_values"}, "flat", onnx.Attr{Name: "axis", Value: int64(1)}), node("MatMul", []string{"flat", "visual.proj"}, "image_embeds")})
 }
 
 // tinyText is a text tower that takes tinyPlaces ids, no more and no fewer, and takes
 // the mean over all of them: it sees what a text is filled up with.
 func tinyText(batch int64) []byte {
 	r := rand.New(rand.NewPCG(3, 4))
-	return onnxModel(port("input_ids", 7, batch, 0), port("text_embeds", 1, batch, tinyDim),
-		[]message{
-			floats("token_embedding.weight", random(r, tinyWords*tinyWidth, 1), tinyWords, tinyWidth),
-			floats("positional_embedding", random(r, tinyPlaces*tinyWidth, 0.1), tinyPlaces, tinyWidth),
-			floats("text_projection", random(r, tinyWidth*tinyDim, 0.2), tinyWidth, tinyDim),
+	return onnxModel(port("input_ids", onnx.Int64, batch, 0), port("text_embeds", onnx.Float, batch, tinyDim),
+		[]*onnx.Tensor{
+			onnx.Floats("token_embedding.weight", random(r, tinyWords*tinyWidth, 1), tinyWords, tinyWidth),
+			onnx.Floats("positional_embedding", random(r, tinyPlaces*tinyWidth, 0.1), tinyPlaces, tinyWidth),
+			onnx.Floats("text_projection", random(r, tinyWidth*tinyDim, 0.2), tinyWidth, tinyDim),
 		},
-		[]message{
-			node("Gather", []string{"token_embedding.weight", "input_ids"}, "x0", attribute("axis", 0)),
+		[]*onnx.Node{
+			node("Gather", []string{"token_embedding.weight", "input_ids"}, "x0", onnx.Attr{Name: "axis", Value: int64(0)}),
 			node("Add", []string{"x0", "positional_embedding"}, "x1"),
 			node("Tanh", []string{"x1"}, "x2"),
-			node("ReduceMean", []string{"x2"}, "x3", attributes("axes", 1), attribute("keepdims", 0)),
+			node("ReduceMean", []string{"x2"}, "x3", onnx.Attr{Name: "axes", Value: []int64{1}}, onnx.Attr{Name: "keepdims", Value: int64(0)}),
 			node("MatMul", []string{"x3", "text_projection"}, "text_embeds"),
 		})
 }

@@ -37,7 +37,12 @@ type weighed struct {
 	wrong   []string
 	towers  map[string][]float64 // how far their matrices go beyond chance
 	scale   *float64             // the parameter logit_scale, a logarithm
+	places  int64                // of a text tower whose texts fill all places that it has learned
 }
+
+// placeTables are what transformers and open_clip call the learned places of CLIP's and
+// SigLIP's text towers. BERT's, which are called otherwise, are more than its texts use.
+var placeTables = []string{"text_model.embeddings.position_embedding.weight", "positional_embedding", "text.positional_embedding"}
 
 // checkFiles compares the files with the manifest and reads every weight in them.
 func (d *doctor) checkFiles() {
@@ -56,7 +61,7 @@ func (d *doctor) checkFiles() {
 			w.wrong = append(w.wrong, fmt.Sprintf("%s: %v", f.Name, err))
 		}
 	}
-	d.learned, d.scale = learned{}, w.scale
+	d.learned, d.scale, d.places = learned{}, w.scale, int(w.places)
 	for tower, list := range w.towers {
 		slices.Sort(list)
 		d.learned[tower] = list[len(list)/2]
@@ -81,29 +86,48 @@ func some(list []string) string {
 }
 
 func (w *weighed) file(m clip.Model, name string) error {
-	ext := path.Ext(name)
-	if ext != ".onnx" && ext != ".safetensors" {
-		return nil
+	switch path.Ext(name) {
+	case ".safetensors":
+		return w.safetensors(m.FS(), name)
+	case ".onnx":
+		return w.onnx(m, name)
 	}
-	f, size, closeFile, err := openAt(m.FS(), name)
+	return nil
+}
+
+// safetensorKinds are the types that matter here; the rest are integers.
+var safetensorKinds = map[string]kind{"F64": float64s, "F32": float32s, "F16": float16s, "BF16": bfloat16s, "I8": int8s, "U8": uint8s}
+
+func (w *weighed) safetensors(fsys fs.FS, name string) error {
+	weights, err := clip.OpenWeights(fsys, name)
 	if err != nil {
 		return err
 	}
-	defer closeFile()
-	if ext == ".safetensors" {
-		list, err := readSafetensors(f, size)
+	defer weights.Close()
+	var list []tensor
+	for _, name := range weights.Names() {
+		t, _ := weights.Tensor(name)
+		raw, err := weights.Raw(t)
 		if err != nil {
 			return err
 		}
-		return w.walk(list, nil, "")
+		shape := make([]int64, len(t.Shape))
+		for i, d := range t.Shape {
+			shape[i] = int64(d)
+		}
+		list = append(list, tensor{name: name, kind: safetensorKinds[t.Type], shape: shape, at: raw, bytes: t.Bytes})
 	}
+	return w.walk(list, nil, "")
+}
+
+func (w *weighed) onnx(m clip.Model, name string) error {
 	data, err := fs.ReadFile(m.FS(), name)
 	if err != nil {
 		return err
 	}
 	beside := besides{fsys: m.FS(), dir: path.Dir(name)}
 	defer beside.close()
-	g, err := readONNX(data, beside.open)
+	g, err := readONNX(data, &beside)
 	if err != nil {
 		return err
 	}
@@ -123,7 +147,7 @@ func (w *weighed) walk(list []tensor, scales map[string]bool, tower string) erro
 			w.wrong = append(w.wrong, why)
 			continue
 		}
-		if err := w.tensor(t, scales[t.name] || strings.HasSuffix(t.name, "_scale") && t.name != "logit_scale"); err != nil {
+		if err := w.tensor(t, scales[t.name] || quantizes(t.name, list)); err != nil {
 			return err
 		}
 		of := tower
@@ -142,6 +166,13 @@ func (w *weighed) walk(list []tensor, scales map[string]bool, tower string) erro
 		}
 	}
 	return nil
+}
+
+// quantizes reports whether a weight is a scale by ONNX Runtime's way to name them: its
+// quantizers of activations multiply scales, and no operator tells them from other factors.
+func quantizes(name string, among []tensor) bool {
+	of, ok := strings.CutSuffix(name, "_scale")
+	return ok && slices.ContainsFunc(among, func(t tensor) bool { return t.name == of+"_quantized" || t.name == of+"_zero_point" })
 }
 
 // tensor looks for what no weight may be. Minus infinity may stand in a mask, among
@@ -188,6 +219,9 @@ func (w *weighed) tensor(t tensor, scale bool) error {
 	if what != "" {
 		w.wrong = append(w.wrong, what)
 	}
+	if slices.Contains(placeTables, t.name) && len(t.shape) == 2 {
+		w.places = t.shape[0]
+	}
 	if t.name == "logit_scale" && t.count() == 1 {
 		w.scale = new(float64(last))
 	}
@@ -214,35 +248,4 @@ func openAt(fsys fs.FS, name string) (io.ReaderAt, int64, func() error, error) {
 	data, err := io.ReadAll(f)
 	f.Close()
 	return bytes.NewReader(data), int64(len(data)), func() error { return nil }, err
-}
-
-// besides opens the files that lie beside a graph, each once.
-type besides struct {
-	fsys   fs.FS
-	dir    string
-	opened map[string]io.ReaderAt
-	sizes  map[string]int64
-	closes []func() error
-}
-
-func (b *besides) open(name string) (io.ReaderAt, int64, error) {
-	if f, ok := b.opened[name]; ok {
-		return f, b.sizes[name], nil
-	}
-	f, size, closeFile, err := openAt(b.fsys, path.Join(b.dir, name))
-	if err != nil {
-		return nil, 0, err
-	}
-	if b.opened == nil {
-		b.opened, b.sizes = map[string]io.ReaderAt{}, map[string]int64{}
-	}
-	b.opened[name], b.sizes[name] = f, size
-	b.closes = append(b.closes, closeFile)
-	return f, size, nil
-}
-
-func (b *besides) close() {
-	for _, f := range b.closes {
-		f()
-	}
 }

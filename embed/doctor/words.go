@@ -147,6 +147,8 @@ func (d *doctor) checkContext(ctx context.Context) {
 		if i := slices.IndexFunc(lengths, takes); i >= 0 {
 			d.fail(name, "texts have up to %d ids by the model's files, and the text tower does not take so many; it takes %d", want, lengths[i])
 		}
+	case d.places > 0 && d.places != want && d.places != want+1: // CoCa has one more, for itself
+		d.judgePlaces(name, want, d.places)
 	case !takes(want + 1):
 		d.pass(name, "the text tower takes %d ids and no more, and texts are cut to that", want)
 	case !exact && d.shortensMost():

@@ -14,6 +14,8 @@ type Source struct {
 	Folder string // the same, on disk
 	Input  string // that it is given pictures by; "" if it is not
 	Size   int    // of pictures
+
+	bytes bool // uint8, channels last
 }
 
 // Calibrate finds the ranges of the values around the graph's convolutions: all that

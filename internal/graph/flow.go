@@ -13,7 +13,7 @@ import (
 // have made it to fill the memory.
 const (
 	maxFields    = 1 << 24
-	maxNodes     = 1 << 20
+	maxNodes     = 1 << 17 // a hundred thousand take ONNX Runtime half a minute to load
 	maxValues    = 1 << 22
 	maxPorts     = 1 << 16
 	maxRank      = 1 << 6

@@ -151,7 +151,7 @@ func TestFunctionsThatGrow(t *testing.T) {
 		}
 		return model
 	}
-	if _, err := graph.Inspect(doubled(30)); !errors.Is(err, clipsearch.ErrInvalid) || !strings.Contains(fmt.Sprint(err), "become more than 1048576 nodes") {
+	if _, err := graph.Inspect(doubled(30)); !errors.Is(err, clipsearch.ErrInvalid) || !strings.Contains(fmt.Sprint(err), "become more than 131072 nodes") {
 		t.Errorf("2 to the 30th nodes: %v", err)
 	}
 	if _, err := graph.Inspect(doubled(10)); err != nil {
@@ -234,7 +234,7 @@ func TestInspectMemory(t *testing.T) {
 		{"inputs", modelOf(of(7, many(10_000_000, "\x5a\x00"))), "more than 65536 inputs"},
 		{"outputs", modelOf(of(7, many(10_000_000, "\x62\x00"))), "more than 65536 inputs or outputs"},
 		{"dimensions", modelOf(of(7, of(11, dims))), "more than 64 dimensions"},
-		{"nodes", modelOf(of(7, many(10_000_000, "\x0a\x00"))), "more than 1048576 nodes"},
+		{"nodes", modelOf(of(7, many(10_000_000, "\x0a\x00"))), "more than 131072 nodes"},
 		{"values", modelOf(of(7, of(1, many(10_000_000, "\x0a\x00")))), "more than 4194304 values"},
 		{"weights", modelOf(of(7, many(10_000_000, "\x2a\x00"))), "more than 4194304 values"},
 		{"files of weights", modelOf(of(7, files)), "in more than 4096 files"},

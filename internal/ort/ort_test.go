@@ -13,6 +13,8 @@ import (
 	"github.com/adrg/xdg"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/clipsearch/clipsearch"
+	"github.com/clipsearch/clipsearch/internal/graph/graphtest"
 	"github.com/clipsearch/clipsearch/internal/ort"
 	"github.com/clipsearch/clipsearch/runtime"
 )
@@ -141,6 +143,49 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
+// Graphs that nobody can run are refused, by us or by ONNX Runtime, and the process
+// goes on.
+func TestOpenHostile(t *testing.T) {
+	start(t)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(filepath.Dir(dir), "outside"), make([]byte, 12), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	x := graphtest.Port{Name: "x", Type: graphtest.Float32, Shape: []int64{0, 3}}
+	y := graphtest.Port{Name: "y", Type: graphtest.Float32, Shape: []int64{0, 3}}
+	node := func(op, out string, in ...string) graphtest.Node {
+		return graphtest.Node{Op: op, In: in, Out: []string{out}}
+	}
+	sum := []graphtest.Node{node("Add", "y", "x", "w")}
+	for _, tt := range []struct {
+		name  string
+		model graphtest.Model
+		says  string
+	}{
+		{"circle", graphtest.Model{Nodes: []graphtest.Node{node("Add", "a", "x", "b"), node("Relu", "b", "a"), node("Relu", "y", "a")}}, "circles"},
+		{"file outside", graphtest.Model{Nodes: sum, Weights: []graphtest.Weight{{Name: "w", Shape: []int64{3}, File: "../outside"}}}, "outside of the model's directory"},
+		{"file from the root", graphtest.Model{Nodes: sum, Weights: []graphtest.Weight{{Name: "w", Shape: []int64{3}, File: "/dev/zero"}}}, "outside of the model's directory"},
+		{"file that is not there", graphtest.Model{Nodes: sum, Weights: []graphtest.Weight{{Name: "w", Shape: []int64{3}, File: "gone"}}}, "gone"},
+		{"two of a name", graphtest.Model{Nodes: []graphtest.Node{node("Relu", "y", "x"), node("Neg", "y", "x")}}, "Duplicate definition"},
+		{"a value from nowhere", graphtest.Model{Nodes: []graphtest.Node{node("Relu", "y", "z")}}, "z"},
+		{"more weights than bytes", graphtest.Model{Nodes: sum, Weights: []graphtest.Weight{{Name: "w", Shape: []int64{1 << 40, 3}, Data: []float32{1}}}}, "w"},
+		{"fewer than none", graphtest.Model{Nodes: sum, Weights: []graphtest.Weight{{Name: "w", Shape: []int64{-3}, Data: []float32{1}}}}, ""},
+	} {
+		tt.model.Inputs, tt.model.Outputs = []graphtest.Port{x}, []graphtest.Port{y}
+		path := filepath.Join(dir, "m.onnx")
+		if err := os.WriteFile(path, tt.model.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		s, err := ort.OpenFile(path, []string{"x"}, []string{"y"}, ort.Options{})
+		if err == nil {
+			s.Close()
+		}
+		if !errors.Is(err, clipsearch.ErrInvalid) || !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%s: error %v does not say %q", tt.name, err, tt.says)
+		}
+	}
+}
+
 func TestOpenMistakes(t *testing.T) {
 	start(t)
 	for _, tt := range []struct {
@@ -157,8 +202,8 @@ func TestOpenMistakes(t *testing.T) {
 		{"make.py", []string{"x"}, []string{"y"}, "this is no ONNX model"},
 	} {
 		_, err := ort.OpenFile(filepath.Join("testdata", tt.file), tt.in, tt.out, ort.Options{})
-		if err == nil || !strings.Contains(err.Error(), tt.says) || strings.Contains(err.Error(), "\n") {
-			t.Errorf("OpenFile(%s, %v, %v) = %v, want one line with %q", tt.file, tt.in, tt.out, err, tt.says)
+		if !errors.Is(err, clipsearch.ErrInvalid) || !strings.Contains(err.Error(), tt.says) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("OpenFile(%s, %v, %v) = %v, want one line of ErrInvalid with %q", tt.file, tt.in, tt.out, err, tt.says)
 		}
 	}
 	if _, err := ort.OpenFile("testdata/none.onnx", []string{"x"}, []string{"y"}, ort.Options{}); !errors.Is(err, os.ErrNotExist) {

@@ -9,6 +9,7 @@ import (
 
 	onnx "github.com/yalue/onnxruntime_go"
 
+	"github.com/clipsearch/clipsearch"
 	"github.com/clipsearch/clipsearch/internal/graph"
 )
 
@@ -50,6 +51,11 @@ func Open(model []byte, in, out []string, o Options) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Folder != "" {
+		if model, o.Folder, err = follow(model, g.ExternalData, o.Folder); err != nil {
+			return nil, err
+		}
+	}
 	return open(g, in, out, o, func(so *onnx.SessionOptions) (*onnx.DynamicAdvancedSession, error) {
 		return onnx.NewDynamicAdvancedSessionWithONNXData(model, in, out, so)
 	})
@@ -71,7 +77,7 @@ func open(g graph.Graph, in, out []string, o Options, load func(*onnx.SessionOpt
 		return nil, fmt.Errorf("%w: Init was not called", ErrLibrary)
 	}
 	if err := errors.Join(runnable("input", g.Inputs, in), runnable("output", g.Outputs, out)); err != nil {
-		return nil, errors.New(oneLine(err.Error()))
+		return nil, fmt.Errorf("%s: %w", oneLine(err.Error()), clipsearch.ErrInvalid)
 	}
 	so, err := sessionOptions(o)
 	if err != nil {
@@ -80,7 +86,7 @@ func open(g graph.Graph, in, out []string, o Options, load func(*onnx.SessionOpt
 	defer so.Destroy()
 	s, err := load(so)
 	if err != nil {
-		return nil, errors.New(oneLine(err.Error()))
+		return nil, fmt.Errorf("%s: %w", oneLine(err.Error()), clipsearch.ErrInvalid)
 	}
 	return &Session{session: s, inputs: in, outputs: len(out)}, nil
 }
