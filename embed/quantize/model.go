@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"image"
 	"io/fs"
-	"os"
 	"path"
 
 	"github.com/clipsearch/clipsearch"
@@ -64,13 +63,8 @@ func open(m clip.Model, side clip.Side) (Source, error) {
 	for _, t := range g.Initializers {
 		if t.External != nil {
 			t.External.Location = path.Join(path.Dir(name), t.External.Location)
+			s.Folder = m.Path(".")
 		}
-	}
-	if s.Folder, err = m.Locate(g); err != nil {
-		return s, err
-	}
-	if s.Folder != "" {
-		s.FS = os.DirFS(s.Folder)
 	}
 	if side == clip.ImageSide {
 		s.Input, s.bytes = pictureInput(g)
