@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"image"
 	"io/fs"
-	"os"
 	"path"
 
 	"github.com/clipsearch/clipsearch"
@@ -60,17 +59,11 @@ func open(m clip.Model, side clip.Side) (Source, error) {
 	if err != nil {
 		return Source{}, fmt.Errorf("read %s of model %s: %w: %w", name, m.Name, err, clipsearch.ErrInvalid)
 	}
-	s := Source{Graph: g, FS: m.FS()}
+	s := Source{Graph: g, FS: m.FS(), Folder: m.Path(".")}
 	for _, t := range g.Initializers {
 		if t.External != nil {
 			t.External.Location = path.Join(path.Dir(name), t.External.Location)
 		}
-	}
-	if s.Folder, err = m.Locate(g); err != nil {
-		return s, err
-	}
-	if s.Folder != "" {
-		s.FS = os.DirFS(s.Folder)
 	}
 	if side == clip.ImageSide {
 		s.Input, s.bytes = pictureInput(g)
