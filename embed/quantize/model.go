@@ -59,7 +59,7 @@ func open(m clip.Model, side clip.Side) (Source, error) {
 	if err != nil {
 		return Source{}, fmt.Errorf("read %s of model %s: %w: %w", name, m.Name, err, clipsearch.ErrInvalid)
 	}
-	s := Source{Graph: g, FS: m.FS()}
+	s := Source{Graph: g, FS: m.FS(), Folder: m.Path(".")}
 	for _, t := range g.Initializers {
 		if t.External != nil {
 			t.External.Location = path.Join(path.Dir(name), t.External.Location)
