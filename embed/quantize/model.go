@@ -63,7 +63,6 @@ func open(m clip.Model, side clip.Side) (Source, error) {
 	for _, t := range g.Initializers {
 		if t.External != nil {
 			t.External.Location = path.Join(path.Dir(name), t.External.Location)
-			s.Folder = m.Path(".")
 		}
 	}
 	if side == clip.ImageSide {
