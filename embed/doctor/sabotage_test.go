@@ -261,6 +261,7 @@ func TestHarmless(t *testing.T) {
 			p := m["preprocess"].(map[string]any)
 			p["mean"], p["std"] = p["std"], p["mean"]
 		})},
+		{"filled up to fewer ids than BERT has places for", OK, Examine, trainedModel, manifest(func(m map[string]any) { m["tokenizer"].(map[string]any)["pad_to"] = 48 })},
 		{"a shorter context", OK, Examine, trainedModel, manifest(func(m map[string]any) { m["context_length"] = 32 })},
 		{"a small logit_scale of random weights", Unproven, Examine, tinyModel, func(t *testing.T, dir string) {
 			installed(t, dir)
