@@ -77,6 +77,9 @@ func (a *app) refuseBroken(ctx context.Context, m clip.Model) error {
 		if err != nil {
 			return err
 		}
+		if !a.options.quiet {
+			fmt.Fprintf(a.stderr, "looking whether model %s is sound, once\n", m.Name)
+		}
 		if r, err = doctor.Quick(ctx, m, doctor.Options{Embed: embed.Options{Library: a.library, Threads: a.options.threads}, Hashed: true}); err != nil {
 			return err
 		}
