@@ -1,6 +1,10 @@
 package embed
 
-import "math"
+import (
+	"math"
+
+	"github.com/clipsearch/clipsearch/internal/ort"
+)
 
 // probes are texts of several lengths, the last of them of no rare kind.
 var probes = []string{"x", "a dog", "a photo of two children who play on the beach", "12 red cars, parked: in front of a very old brick house with white windows"}
@@ -13,25 +17,25 @@ const cutTolerance = 1e-5
 // and with longer ones: so it is with a causal tower, and with one that goes by a
 // mask. One that looks at the padding, or takes its scales from all of a run,
 // differs by far more.
-func (t *textTower) triesCut() bool {
+func (t *textTower) triesCut(session *ort.Session) bool {
 	ids := make([][]int64, len(probes))
 	for i, text := range probes {
 		ids[i] = t.words.Encode(text)
 	}
 	size := len(ids)
-	if t.batch == 1 {
+	if t.alone {
 		size = 1
 	}
 	for i := 0; i < len(ids); i += size {
-		full, err := t.run(ids[i:i+size], nil, false)
+		full, err := t.run(session, ids[i:i+size], nil, false)
 		if err != nil {
 			return false
 		}
-		short, err := t.run(ids[i:i+size], nil, true)
+		short, err := t.run(session, ids[i:i+size], nil, true)
 		if err != nil {
 			return false
 		}
-		alone, err := t.run(ids[i:i+1], nil, true)
+		alone, err := t.run(session, ids[i:i+1], nil, true)
 		if err != nil || !same(full[0], alone[0]) {
 			return false
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/clipsearch/clipsearch"
 	"github.com/clipsearch/clipsearch/clip"
+	"github.com/clipsearch/clipsearch/internal/ort"
 )
 
 // Options say how a model is run.
@@ -17,7 +18,7 @@ type Options struct {
 	// session is opened, and not before.
 	Library func() (string, error)
 	Threads int  // of one call; 1 if zero: callers run several at once
-	Batch   int  // rows of one run at most; 16 if zero
+	Batch   int  // rows of one run at most; 0: as many as suit the tower
 	Once    bool // for one query: load sooner, run slower
 	// Provider is what towers run on: "cpu", "cuda", "coreml", "directml" or
 	// "openvino", an error where the library has it not; "auto" is CUDA where the
@@ -43,12 +44,9 @@ func Open(m clip.Model, o Options) *Encoder {
 	if o.Threads == 0 {
 		o.Threads = 1
 	}
-	if o.Batch == 0 {
-		o.Batch = 16
-	}
 	e := &Encoder{model: m, opts: o}
-	e.image = lazy[*imageTower]{open: e.openImage, close: func(t *imageTower) error { return t.session.Close() }, idle: o.IdleUnload}
-	e.text = lazy[*textTower]{open: e.openText, close: func(t *textTower) error { return t.session.Close() }}
+	e.image = lazy[*imageTower]{open: e.openImage, close: func(t *imageTower) error { return t.close() }, idle: o.IdleUnload}
+	e.text = lazy[*textTower]{open: e.openText, close: func(t *textTower) error { return t.close() }}
 	return e
 }
 
@@ -88,8 +86,8 @@ func (e *Encoder) RawImages(ctx context.Context, imgs []image.Image) ([][]float3
 		return nil, err
 	}
 	defer done()
-	return t.inLanes(ctx, len(imgs), func(i, j int) ([][]float32, error) {
-		rows, err := t.encode(imgs[i:j])
+	return t.inLanes(ctx, len(imgs), t.sizeOf, func(s *ort.Session, i, j int) ([][]float32, error) {
+		rows, err := t.encode(s, imgs[i:j])
 		if err != nil {
 			return nil, fmt.Errorf("embed %d pictures with %s: %w", j-i, e.model.Name, err)
 		}
@@ -124,8 +122,8 @@ func (e *Encoder) RawPixels(ctx context.Context, pixels []float32, n int) ([][]f
 	if n == 0 || len(pixels) != n*t.row() {
 		return nil, fmt.Errorf("%d numbers are not %d pictures of 3 × %d × %d: %w", len(pixels), n, t.size, t.size, clipsearch.ErrInvalid)
 	}
-	return t.inLanes(ctx, n, func(i, j int) ([][]float32, error) {
-		return t.run(pixels[i*t.row():j*t.row()], j-i)
+	return t.inLanes(ctx, n, t.sizeOf, func(s *ort.Session, i, j int) ([][]float32, error) {
+		return t.run(s, pixels[i*t.row():j*t.row()], j-i)
 	})
 }
 
@@ -144,8 +142,14 @@ func (e *Encoder) RawIDs(ctx context.Context, ids, mask [][]int64) ([][]float32,
 // rawIDs encodes rows with others of their length, so that little is padded.
 func (e *Encoder) rawIDs(ctx context.Context, t *textTower, ids, mask [][]int64, cut bool) ([][]float32, error) {
 	order := byLength(ids)
-	sorted, err := t.inLanes(ctx, len(ids), func(i, j int) ([][]float32, error) {
-		rows, err := t.run(picked(ids, order[i:j]), picked(mask, order[i:j]), cut)
+	size := func(i int) int {
+		if cut {
+			return len(ids[order[i]])
+		}
+		return max(t.length, len(ids[order[i]]))
+	}
+	sorted, err := t.inLanes(ctx, len(ids), size, func(s *ort.Session, i, j int) ([][]float32, error) {
+		rows, err := t.run(s, picked(ids, order[i:j]), picked(mask, order[i:j]), cut)
 		if err != nil {
 			return nil, fmt.Errorf("embed %d texts with %s: %w", j-i, e.model.Name, err)
 		}
@@ -164,19 +168,32 @@ func (e *Encoder) rawIDs(ctx context.Context, t *textTower, ids, mask [][]int64,
 // Warm loads the towers that are named: "image", "text".
 func (e *Encoder) Warm(towers ...string) error {
 	for _, name := range towers {
-		var done func()
-		var err error
-		if name == "image" {
-			_, done, err = e.image.get()
-		} else {
-			_, done, err = e.text.get()
-		}
+		l, done, err := e.lanes(name)
 		if err != nil {
 			return err
 		}
+		_, err = l.first()
 		done()
+		if err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+func (e *Encoder) lanes(tower string) (l *lanes, done func(), err error) {
+	if tower == "image" {
+		t, done, err := e.image.get()
+		if err != nil {
+			return nil, nil, err
+		}
+		return t.lanes, done, nil
+	}
+	t, done, err := e.text.get()
+	if err != nil {
+		return nil, nil, err
+	}
+	return t.lanes, done, nil
 }
 
 // CutsTexts loads the text tower and reports whether texts may be as long as the

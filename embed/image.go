@@ -1,6 +1,7 @@
 package embed
 
 import (
+	"cmp"
 	"fmt"
 	"image"
 	"sync"
@@ -14,13 +15,13 @@ import (
 // imageTower is the image side of a model: its graph's one picture input takes
 // float32 [N,3,S,S], or uint8 [N,S,S,3] where it normalizes by itself.
 type imageTower struct {
-	lanes
-	session *ort.Session
+	*lanes
 	prep    clip.Preprocess
 	size    int
 	bytes   bool         // uint8, channels last
 	dummies []graph.Port // inputs of the other tower that could not be cut off
-	buffers sync.Pool    // of *[]float32, each of a full batch
+	places  int          // patches of a picture, or as many as make a run of a suitable size
+	buffers sync.Pool    // of *[]float32, each of a run
 }
 
 // imageOutputs names the embedding among a graph's outputs, the best first.
@@ -48,8 +49,7 @@ func (e *Encoder) openImage() (*imageTower, error) {
 	if !ok {
 		return nil, e.invalid(s, "its inputs are %v, not one picture", s.Inputs)
 	}
-	t := &imageTower{prep: e.model.Preprocess, size: e.model.Preprocess.Size, bytes: in.Type == "uint8"}
-	t.lanes = newLanes(e.opts, s.DynamicQuantized || in.Dim(0) == 1)
+	t := &imageTower{prep: e.model.Preprocess, size: e.model.Preprocess.Size, bytes: in.Type == "uint8", places: cmp.Or(s.places, unknownPlaces)}
 	if err := e.fits(t, s, in); err != nil {
 		return nil, err
 	}
@@ -62,8 +62,8 @@ func (e *Encoder) openImage() (*imageTower, error) {
 			t.dummies, names = append(t.dummies, p), append(names, p.Name)
 		}
 	}
-	t.session, err = e.session(s, names, out, ort.Options{Threads: t.threads})
-	return t, err
+	t.lanes = newLanes(e.opts, s.DynamicQuantized || in.Dim(0) == 1, e.loader(clip.ImageSide, &s, names, out, ort.Options{}))
+	return t, nil
 }
 
 // fits reports why a graph cannot take the pictures that the model prepares.
@@ -85,25 +85,31 @@ func (e *Encoder) fits(t *imageTower, s source, in graph.Port) error {
 	return nil
 }
 
+// unknownPlaces is taken for a tower that does not tell: a network of convolutions, or
+// an ONNX file of others. It makes runs of four pictures.
+const unknownPlaces = places / 4
+
+func (t *imageTower) sizeOf(int) int { return t.places }
+
 // row is how many numbers a picture has.
 func (t *imageTower) row() int { return 3 * t.size * t.size }
 
-func (t *imageTower) encode(imgs []image.Image) ([][]float32, error) {
+func (t *imageTower) encode(session *ort.Session, imgs []image.Image) ([][]float32, error) {
 	if t.bytes {
-		return t.encodeBytes(imgs)
+		return t.encodeBytes(session, imgs)
 	}
 	buf, _ := t.buffers.Get().(*[]float32)
-	if buf == nil {
-		buf = new(make([]float32, t.batch*t.row()))
+	if buf == nil || len(*buf) < len(imgs)*t.row() {
+		buf = new(make([]float32, len(imgs)*t.row()))
 	}
 	defer t.buffers.Put(buf)
 	for i, img := range imgs {
 		t.prep.Normalize((*buf)[i*t.row():(i+1)*t.row()], t.prep.Fit(img))
 	}
-	return t.run((*buf)[:len(imgs)*t.row()], len(imgs))
+	return t.run(session, (*buf)[:len(imgs)*t.row()], len(imgs))
 }
 
-func (t *imageTower) encodeBytes(imgs []image.Image) ([][]float32, error) {
+func (t *imageTower) encodeBytes(session *ort.Session, imgs []image.Image) ([][]float32, error) {
 	buf := make([]uint8, 0, len(imgs)*t.row())
 	for _, img := range imgs {
 		fitted := t.prep.Fit(img)
@@ -114,20 +120,20 @@ func (t *imageTower) encodeBytes(imgs []image.Image) ([][]float32, error) {
 		}
 	}
 	n, s := int64(len(imgs)), int64(t.size)
-	return t.feed(ort.Tensor{Shape: []int64{n, s, s, 3}, U8: buf})
+	return t.feed(session, ort.Tensor{Shape: []int64{n, s, s, 3}, U8: buf})
 }
 
-func (t *imageTower) run(pixels []float32, n int) ([][]float32, error) {
+func (t *imageTower) run(session *ort.Session, pixels []float32, n int) ([][]float32, error) {
 	if t.bytes {
 		return nil, fmt.Errorf("the image tower takes bytes and normalizes by itself, so it cannot be given preprocessed pixels: give it pictures: %w", clipsearch.ErrInvalid)
 	}
 	s := int64(t.size)
-	return t.feed(ort.Tensor{Shape: []int64{int64(n), 3, s, s}, F32: pixels})
+	return t.feed(session, ort.Tensor{Shape: []int64{int64(n), 3, s, s}, F32: pixels})
 }
 
 // feed runs the graph, with one text of one id for each picture where it insists on
 // texts.
-func (t *imageTower) feed(pictures ort.Tensor) ([][]float32, error) {
+func (t *imageTower) feed(session *ort.Session, pictures ort.Tensor) ([][]float32, error) {
 	in := []ort.Tensor{pictures}
 	for _, p := range t.dummies {
 		n, length := int(pictures.Shape[0]), max(1, p.Dim(1))
@@ -137,7 +143,7 @@ func (t *imageTower) feed(pictures ort.Tensor) ([][]float32, error) {
 		}
 		in = append(in, integers(p, n, length, ones))
 	}
-	return rows(t.session.Run(in...))
+	return rows(session.Run(in...))
 }
 
 // integers is a tensor of the type that p takes.

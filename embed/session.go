@@ -21,6 +21,8 @@ type source struct {
 	path   string // on disk, or ""
 	data   []byte // in memory, where there is no path
 	folder string // of the weights that a graph in memory keeps in files
+	part   bool   // the other tower was cut off
+	places int    // patches that a picture becomes; 0: not known
 }
 
 // source reads what the graph of a tower says of itself: the one in the model's file
@@ -30,7 +32,7 @@ func (e *Encoder) source(side clip.Side, name string) (source, error) {
 	var err error
 	if e.model.Built() {
 		s.path, s.folder = "", e.model.Path(".")
-		if s.data, err = e.build(side); err == nil {
+		if s.data, s.places, err = e.build(side); err == nil {
 			s.Graph, err = graph.Inspect(s.data)
 		}
 	} else if s.path != "" {
@@ -44,18 +46,19 @@ func (e *Encoder) source(side clip.Side, name string) (source, error) {
 	return s, nil
 }
 
-func (e *Encoder) build(side clip.Side) ([]byte, error) {
+func (e *Encoder) build(side clip.Side) (data []byte, places int, err error) {
 	m, err := e.model.BuildGraph(side)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return m.Marshal()
+	data, err = m.Marshal()
+	return data, int(m.Rows), err
 }
 
 // cut leaves of a graph of two towers the one that makes output. A graph that cannot
 // be cut stays whole.
 func (s source) cut(output string) source {
-	part := source{name: s.name}
+	part := source{name: s.name, part: true}
 	var err error
 	if s.path != "" {
 		part.folder = filepath.Dir(s.path)
@@ -104,6 +107,27 @@ func (e *Encoder) output(s source, names []string) (string, error) {
 		return "", e.invalid(s, "its outputs are %v, and which is the embedding cannot be told", s.Outputs)
 	}
 	return flat[0], nil
+}
+
+// loader returns what loads a tower with so many threads. It takes s, which is not
+// kept beyond the first time: it may have many megabytes, and the second is rare.
+func (e *Encoder) loader(side clip.Side, s *source, in []string, out string, o ort.Options) func(int) (*ort.Session, error) {
+	name, cut := s.name, s.part
+	return func(threads int) (*ort.Session, error) {
+		from := s
+		if s = nil; from == nil {
+			again, err := e.source(side, name)
+			if err != nil {
+				return nil, err
+			}
+			if cut {
+				again = again.cut(out)
+			}
+			from = &again
+		}
+		o.Threads = threads
+		return e.session(*from, in, out, o)
+	}
 }
 
 // session loads a tower.

@@ -12,8 +12,7 @@ import (
 
 // textTower is the text side of a model.
 type textTower struct {
-	lanes
-	session *ort.Session
+	*lanes
 	words   *clip.Tokenizer
 	noWords error        // why words is nil
 	inputs  []graph.Port // ids first
@@ -69,16 +68,19 @@ func (e *Encoder) openText() (*textTower, error) {
 	// A dynamically quantized graph takes its scales from all rows, so a vector would
 	// depend on its neighbours.
 	ids := t.inputs[0]
-	t.lanes = newLanes(e.opts, s.DynamicQuantized || ids.Dim(0) == 1)
 	names := make([]string, len(t.inputs))
 	for i, p := range t.inputs {
 		names[i] = p.Name
 	}
-	if t.session, err = e.session(s, names, out, ort.Options{Threads: t.threads, Varying: ids.Dim(1) < 0}); err != nil {
-		return nil, err
-	}
+	t.lanes = newLanes(e.opts, s.DynamicQuantized || ids.Dim(0) == 1, e.loader(clip.TextSide, &s, names, out, ort.Options{Varying: ids.Dim(1) < 0}))
 	if t.length > 0 && ids.Dim(1) < 0 && t.words != nil {
-		t.cuts = e.model.CutTexts || !e.opts.Once && t.triesCut()
+		if t.cuts = e.model.CutTexts; !t.cuts && !e.opts.Once {
+			session, err := t.first()
+			if err != nil {
+				return nil, err
+			}
+			t.cuts = t.triesCut(session)
+		}
 	}
 	return t, nil
 }
@@ -120,7 +122,7 @@ func (t *textTower) masked() bool {
 // run encodes rows of ids. Without a mask, a tower that asks for one gets ones
 // where the row is and zeros where it is padded. With cut, rows are no longer than
 // the longest of them.
-func (t *textTower) run(ids, mask [][]int64, cut bool) ([][]float32, error) {
+func (t *textTower) run(session *ort.Session, ids, mask [][]int64, cut bool) ([][]float32, error) {
 	n, length := len(ids), t.length
 	if cut {
 		length = 0
@@ -150,7 +152,7 @@ func (t *textTower) run(ids, mask [][]int64, cut bool) ([][]float32, error) {
 		}
 		in[k] = integers(p, n, length, flat)
 	}
-	return rows(t.session.Run(in...))
+	return rows(session.Run(in...))
 }
 
 // fill writes what the input of that name has for a row. mask may be nil.

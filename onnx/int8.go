@@ -69,6 +69,7 @@ func (g *Graph) MatMulInt8(x Int8Rows, w, scale *Value) *Value {
 	if len(w.shape) != 2 || w.typ != Int8 || w.shape[0] != x.q.shape[1] || !slices.Equal(scale.shape, w.shape[1:]) {
 		g.failf("product of int8 rows %v and %v with %v", x.q, w, scale)
 	}
+	g.countRows(x.q)
 	zero := g.once(fmt.Sprint("zero", x.zero), func() *Value { return g.Const(Uint8s("", []uint8{x.zero})) })
 	y := g.domainNode(microsoft, "MatMulIntegerToFloat", Float, Shape{x.q.shape[0], w.shape[1]}, []*Value{x.q, w, g.scalar(1), scale, zero})
 	return g.Mul(y, x.scale)

@@ -20,6 +20,10 @@ type Model struct {
 	Initializers    []*Tensor
 	Info            []Port // what the file says of inner values; may be empty
 
+	// Rows is how many rows the largest product of matrices has for one of a batch, as
+	// far as [Build] knows: the patches of a picture. It is not written.
+	Rows int64
+
 	functions [][]byte // as they were read
 	metadata  [][]byte
 }

@@ -1,6 +1,9 @@
 package onnx
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // The element-wise operators broadcast as NumPy does and keep the type.
 
@@ -83,11 +86,19 @@ func (g *Graph) Gemm(x, w, bias *Value, wT bool) *Value {
 	if bias != nil && (len(bias.shape) != 1 || bias.shape[0] != w.shape[n]) {
 		g.failf("Gemm of %v and %v with bias %v", x, w, bias)
 	}
+	g.countRows(x)
 	var attrs []Attr
 	if wT {
 		attrs = []Attr{{"transB", int64(1)}}
 	}
 	return g.node("Gemm", x.typ, Shape{x.shape[0], w.shape[n]}, []*Value{x, w, bias}, attrs...)
+}
+
+// countRows notes how many rows x has for one of its batch.
+func (g *Graph) countRows(x *Value) {
+	if d := x.shape[0]; d.syms != "" && !strings.Contains(d.syms, "·") {
+		g.m.Rows = max(g.m.Rows, d.n)
+	}
 }
 
 // MatMul is the product of the last two dimensions, the others broadcast.
