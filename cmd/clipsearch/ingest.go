@@ -150,7 +150,11 @@ func (a *app) openStore(ctx context.Context, o ingestOptions) (ingest.Store, *em
 		}
 		return a.refuseBroken(ctx, m)
 	}
-	lib, err := a.openIndex(ctx, openOptions{create: true, language: o.language, vet: vet})
+	opening := openOptions{create: true, language: o.language, vet: vet}
+	if fresh {
+		opening.warm = []string{"image"} // while the copy of the model is written
+	}
+	lib, err := a.openIndex(ctx, opening)
 	if err != nil {
 		return nil, nil, err
 	}
