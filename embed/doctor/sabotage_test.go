@@ -166,10 +166,9 @@ func TestSabotage(t *testing.T) {
 		// Both have learned, and no caption of any language finds its photograph.
 		{"towers of two models, of one size", "match", Examine, trainedModel, edited("textual.int8.onnx", rewired("text_embeds", false, 1, turned(256)))},
 		// Their vectors differ in length.
-		{"towers of two models", "space", Quick, trainedModel, edited("textual.int8.onnx", rewired("text_embeds", false, 1, turned(200)))},
+		{"towers of two models", "space", Quick, tinyModel, edited("textual/model.onnx", rewired("text_embeds", false, 1, turned(tinyDim-3)))},
 		// CLIP's figures are known, and they are in each other's place.
 		{"swapped mean and std, random weights", "normalization", Quick, tinyModel, edited("visual/preprocess_cfg.json", asJSON(exchanged))},
-		{"swapped mean and std", "normalization", Quick, trainedModel, manifest(func(m map[string]any) { exchanged(m["preprocess"].(map[string]any)) })},
 		// Such values cost the captions their pictures, and another recipe finds them.
 		{"mean and std of nowhere", "normalization", Examine, trainedModel, manifest(func(m map[string]any) {
 			m["preprocess"].(map[string]any)["mean"], m["preprocess"].(map[string]any)["std"] = []float64{1.4, 1.4, 1.4}, []float64{0.1, 0.1, 0.1}
@@ -192,7 +191,6 @@ func TestSabotage(t *testing.T) {
 		}},
 		// The tokenizer has an end token, and texts end without it.
 		{"no end token, random weights", "end_token", Quick, tinyModel, edited("textual/tokenizer.json", asJSON(func(m map[string]any) { m["post_processor"] = nil }))},
-		{"no end token", "end_token", Quick, trainedModel, edited("tokenizer.json", asJSON(func(m map[string]any) { m["post_processor"] = nil }))},
 		// The graph says how many ids it takes, when asked.
 		{"context too short", "context", Examine, tinyModel, edited("config.json", asJSON(func(c map[string]any) { c["text_cfg"] = map[string]any{"context_length": tinyPlaces - 4} }))},
 		{"context too long", "context", Examine, tinyModel, edited("config.json", asJSON(func(c map[string]any) { c["text_cfg"] = map[string]any{"context_length": tinyPlaces + 57} }))},
@@ -204,10 +202,9 @@ func TestSabotage(t *testing.T) {
 		{"int8 with one scale zeroed, text", "weights", Quick, trainedModel, edited("textual.int8.onnx", overwrite(func(_ graph, w tensor) bool {
 			return strings.HasSuffix(w.name, "_scale") && w.count() > 8
 		}, 0, 0, 0, 0))},
-		{"NaN weight, image", "weights", Quick, trainedModel, edited("visual.int8.onnx", nan)},
+		{"NaN weight, image", "weights", Quick, tinyModel, edited("visual/model.onnx", nan)},
 		{"NaN weight, text", "weights", Quick, tinyModel, edited("textual/model.onnx", nan)},
 		{"infinite weight", "weights", Quick, tinyModel, edited("textual/model.onnx", overwrite(func(_ graph, w tensor) bool { return w.count() > 100 }, 0, 0, 0x80, 0x7f))},
-		{"truncated", "weights", Quick, trainedModel, edited("visual.int8.onnx", cut)},
 		{"truncated, against its manifest", "files", Quick, trainedModel, func(t *testing.T, dir string) {
 			writeFile(t, dir, "visual.int8.onnx", cut(t, readFile(t, dir, "visual.int8.onnx")))
 		}},
@@ -256,13 +253,11 @@ func TestHarmless(t *testing.T) {
 			writeFile(t, dir, "textual/model.onnx", tinyText(1))
 		}},
 		{"squashed, which this model does not mind", OK, Examine, trainedModel, manifest(func(m map[string]any) { m["preprocess"].(map[string]any)["resize"] = "squash" })},
-		{"bilinear, which it does not mind either", OK, Examine, trainedModel, manifest(func(m map[string]any) { m["preprocess"].(map[string]any)["interpolation"] = "bilinear" })},
 		{"mean and std of 0.5 exchanged", OK, Quick, trainedModel, manifest(func(m map[string]any) {
 			p := m["preprocess"].(map[string]any)
 			p["mean"], p["std"] = p["std"], p["mean"]
 		})},
 		{"filled up to fewer ids than BERT has places for", OK, Examine, trainedModel, manifest(func(m map[string]any) { m["tokenizer"].(map[string]any)["pad_to"] = 48 })},
-		{"a shorter context", OK, Examine, trainedModel, manifest(func(m map[string]any) { m["context_length"] = 32 })},
 		{"a small logit_scale of random weights", Unproven, Examine, tinyModel, func(t *testing.T, dir string) {
 			installed(t, dir)
 			changeJSON(t, dir, clip.ManifestName, func(m map[string]any) { m["logit_scale"] = 2.7 })

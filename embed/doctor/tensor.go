@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"slices"
 )
 
 // tensor is a weight where it lies in a file.
@@ -107,23 +106,31 @@ func cutOff(err error) error {
 // decode appends the numbers in raw to out.
 func (k kind) decode(out []float32, raw []byte) []float32 {
 	le := binary.LittleEndian
-	for part := range slices.Chunk(raw, int(k.size())) {
-		var v float32
-		switch k {
-		case float64s:
-			v = float32(math.Float64frombits(le.Uint64(part)))
-		case float32s:
-			v = math.Float32frombits(le.Uint32(part))
-		case float16s:
-			v = half(le.Uint16(part))
-		case bfloat16s:
-			v = math.Float32frombits(uint32(le.Uint16(part)) << 16)
-		case int8s:
-			v = float32(int8(part[0]))
-		case uint8s:
-			v = float32(part[0])
+	switch k {
+	case float64s:
+		for ; len(raw) >= 8; raw = raw[8:] {
+			out = append(out, float32(math.Float64frombits(le.Uint64(raw))))
 		}
-		out = append(out, v)
+	case float32s:
+		for ; len(raw) >= 4; raw = raw[4:] {
+			out = append(out, math.Float32frombits(le.Uint32(raw)))
+		}
+	case float16s:
+		for ; len(raw) >= 2; raw = raw[2:] {
+			out = append(out, half(le.Uint16(raw)))
+		}
+	case bfloat16s:
+		for ; len(raw) >= 2; raw = raw[2:] {
+			out = append(out, math.Float32frombits(uint32(le.Uint16(raw))<<16))
+		}
+	case int8s:
+		for _, b := range raw {
+			out = append(out, float32(int8(b)))
+		}
+	case uint8s:
+		for _, b := range raw {
+			out = append(out, float32(b))
+		}
 	}
 	return out
 }
