@@ -276,7 +276,7 @@ func (k *kernel) coarsen(w []float32, i int, scale float32) {
 // shift is by how much less output channel i is on average for its weights' having
 // been rounded, when its input has these means (Nagel et al. 2019, Data-Free
 // Quantization, section 4.2). It matters where kernels are small and many follow each
-// other: EfficientNet-Lite0's features go from a cosine of 0.994 to 0.998.
+// other: EfficientNet-Lite0's features go from a cosine of 0.994 to 0.997.
 func (k *kernel) shift(w []float32, i int, dims []int64, mean []float32, groups int) (sum float64) {
 	o, c, area := int(dims[0]), int(dims[1]), int(dims[2]*dims[3])
 	if len(mean) != c*groups {
