@@ -26,8 +26,13 @@ func (m Model) WriteONNX(dir string) (Model, error) {
 	if !m.Built() {
 		return m, m.WriteModel(dir)
 	}
+	b, w, err := m.openBuild()
+	if err != nil {
+		return m, err
+	}
+	defer w.Close()
 	return m.WriteGraphs(dir, func(side Side) (*onnx.Model, fs.FS, error) {
-		graph, err := m.BuildGraph(side)
+		graph, err := m.buildSide(b, w, side, m.Precision != "int8") // tables become int8 too
 		return graph, m.fsys, err
 	})
 }

@@ -55,10 +55,11 @@ const geluDepth = 0.1702
 
 // table looks up rows of a table of embeddings [V,D]. In int8 each of its rows has a
 // scale: that of SigLIP 2, 256,000 × 768, has 0.2 instead of 0.8 GB. It is read bit by
-// bit, never as a whole.
+// bit, never as a whole. One that stays in its file as it is has no need of that: only
+// the rows that are looked up are ever in memory.
 func (p *params) table(name string, d int, ids *onnx.Value) *onnx.Value {
 	t := p.find(name, anyDim, d)
-	if !p.int8 || elements(t.Shape) < smallestTable {
+	if !p.int8 || elements(t.Shape) < smallestTable || p.outside && t.Type == "F32" {
 		return p.g.Rows(p.value(name), ids)
 	}
 	v := t.Shape[0]
