@@ -38,7 +38,7 @@ func (t textEncoder) features(p *params, pool string) *onnx.Value {
 		first := pick{row: func(x *onnx.Value) *onnx.Value { return p.g.Index(x, 1, 0) }, seen: row}
 		x = t.normed(p, t.run(p, x, seq, &first))
 		if pool == "pooler" {
-			x = p.g.Tanh(p.linear(x, t.pooler))
+			x = p.g.Tanh(p.linearExact(x, t.pooler))
 		}
 		return x
 	case "mean":
@@ -101,7 +101,7 @@ func bertEmbeddings(base string, pad int64, fairseq bool, epsilon float64) func(
 		} else {
 			pos = p.g.Head(table, 0, p.g.DimOf(in.ids, 1), length)
 		}
-		words := p.g.Rows(p.value(base+"word_embeddings.weight"), in.ids)
+		words := p.table(base+"word_embeddings.weight", d, in.ids)
 		return p.norm(rows(p.g, p.g.Add(words, pos)), base+"LayerNorm", epsilon)
 	}
 }
@@ -146,7 +146,7 @@ func m2mBlock(base string) func(int) blockNames {
 func m2mEmbeddings(base string, pad int64, scaled bool, most int) func(*params, textIDs) *onnx.Value {
 	return func(p *params, in textIDs) *onnx.Value {
 		d := p.dim(base+"embed_tokens.weight", 2, 1)
-		x := p.g.Rows(p.value(base+"embed_tokens.weight"), in.ids)
+		x := p.table(base+"embed_tokens.weight", d, in.ids)
 		if scaled {
 			x = p.g.Mul(x, p.g.Scalar(float32(math.Sqrt(float64(d)))))
 		}

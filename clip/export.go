@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/clipsearch/clipsearch"
@@ -25,8 +26,13 @@ func (m Model) WriteONNX(dir string) (Model, error) {
 	if !m.Built() {
 		return m, m.WriteModel(dir)
 	}
+	b, w, err := m.openBuild()
+	if err != nil {
+		return m, err
+	}
+	defer w.Close()
 	return m.WriteGraphs(dir, func(side Side) (*onnx.Model, fs.FS, error) {
-		graph, err := m.BuildGraph(side)
+		graph, err := m.buildSide(b, w, side, m.Precision != "int8") // tables become int8 too
 		return graph, m.fsys, err
 	})
 }
@@ -59,8 +65,12 @@ func (m Model) WriteGraphs(dir string, graph func(Side) (*onnx.Model, fs.FS, err
 			out.ExactInt8 = append(out.ExactInt8, t.name)
 		}
 	}
+	old, err := m.weightFiles()
+	if err != nil {
+		return m, err
+	}
 	for _, f := range m.Files {
-		if !m.isWeights(f.Name) {
+		if !slices.Contains(old, f.Name) {
 			if err := m.copyFile(dir, f); err != nil {
 				return m, fmt.Errorf("copy %s of model %s: %w", f.Name, m.Name, err)
 			}
@@ -99,14 +109,24 @@ func (m *Model) seal(dir string) error {
 	return writeSynced(filepath.Join(dir, ManifestName), bytes.NewReader(append(data, '\n')))
 }
 
-// isWeights reports whether a file of the model holds its weights or graphs, or says
+// weightFiles lists the files of the model that hold its weights or graphs, or say
 // which of its files do.
-func (m Model) isWeights(name string) bool {
+func (m Model) weightFiles() ([]string, error) {
+	names := []string{ManifestName, m.Weights, m.Image, m.Text}
 	if m.Built() {
-		return name == m.Weights || path.Ext(name) == ".safetensors"
+		for _, f := range m.Files {
+			if path.Ext(f.Name) == ".safetensors" {
+				names = append(names, f.Name)
+			}
+		}
+		return names, nil
 	}
-	of := func(graph string) bool { return graph != "" && strings.HasPrefix(name, graph) } // with what lies beside it
-	return of(m.Image) || of(m.Text) || name == ManifestName
+	pictures, texts, err := m.inspect()
+	if err != nil {
+		return nil, err
+	}
+	beside, err := weightsBeside(m.fsys, m, pictures, texts)
+	return append(names, beside...), err
 }
 
 // WriteWeights writes the checkpoint that a model is built from into dir, which

@@ -59,7 +59,7 @@ func mclipBuilder(fsys fs.FS) (builder, error) {
 		text: func(p *params) *onnx.Value {
 			t := e.encoder("transformer.")
 			t.maskIn = true
-			return p.linear(t.features(p, "mean"), "LinearTransformation")
+			return p.linearExact(t.features(p, "mean"), "LinearTransformation")
 		},
 	}, err
 }

@@ -49,9 +49,9 @@ func openHFText(fsys fs.FS, t openText) (func(*params) *onnx.Value, error) {
 		x := c.encoder("text.transformer.").features(p, pool)
 		switch {
 		case p.has("text.proj.weight"):
-			return p.linear(x, "text.proj")
+			return p.linearExact(x, "text.proj")
 		case p.has("text.proj.0.weight"):
-			return p.linear(p.g.Gelu(p.linear(x, "text.proj.0")), "text.proj.2")
+			return p.linearExact(p.g.Gelu(p.linearExact(x, "text.proj.0")), "text.proj.2")
 		}
 		return x
 	}, nil

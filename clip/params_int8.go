@@ -54,19 +54,31 @@ func (p *params) quantized(x *onnx.Value) onnx.Int8Rows {
 const geluDepth = 0.1702
 
 // table looks up rows of a table of embeddings [V,D]. In int8 each of its rows has a
-// scale: that of SigLIP 2, 256,000 × 768, has 0.2 instead of 0.8 GB.
+// scale: that of SigLIP 2, 256,000 × 768, has 0.2 instead of 0.8 GB. It is read bit by
+// bit, never as a whole. One that stays in its file as it is has no need of that: only
+// the rows that are looked up are ever in memory.
 func (p *params) table(name string, d int, ids *onnx.Value) *onnx.Value {
 	t := p.find(name, anyDim, d)
-	if !p.int8 || elements(t.Shape) < smallestTable {
+	if !p.int8 || elements(t.Shape) < smallestTable || p.outside && t.Type == "F32" {
 		return p.g.Rows(p.value(name), ids)
 	}
-	v := int64(t.Shape[0])
-	q, scale, err := onnx.QuantizeTable(p.read(t), d)
-	if err != nil {
-		p.g.Fail(fmt.Errorf("tensor %s in int8: %w", t.Name, err))
+	v := t.Shape[0]
+	q, scale := make([]int8, 0, v*d), make([]float32, 0, v)
+	const chunk = 4096
+	for from := 0; from < v; from += chunk {
+		part := make([]float32, min(chunk, v-from)*d)
+		err := p.w.ReadFloat32s(t, from*d, part)
+		if err != nil {
+			p.g.Fail(err)
+		}
+		steps, scales, err := onnx.QuantizeTable(part, d)
+		if err != nil {
+			p.g.Fail(fmt.Errorf("tensor %s in int8, from row %d: %w", name, from, err))
+		}
+		q, scale = append(q, steps...), append(scale, scales...)
 	}
-	steps := p.g.Cast(p.g.Rows(p.g.Const(onnx.Int8s("int8"+name, q, v, int64(d))), ids), onnx.Float)
-	return p.g.Mul(steps, p.g.Rows(p.g.Const(onnx.Floats("scale"+name, scale, v, 1)), ids))
+	steps := p.g.Cast(p.g.Rows(p.g.Const(onnx.Int8s("int8"+name, q, int64(v), int64(d))), ids), onnx.Float)
+	return p.g.Mul(steps, p.g.Rows(p.g.Const(onnx.Floats("scale"+name, scale, int64(v), 1)), ids))
 }
 
 // afterAttention is the projection of attention's result. In int8 the layer that

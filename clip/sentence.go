@@ -152,7 +152,7 @@ func sentenceBuilder(fsys fs.FS) (builder, error) {
 			t.maskIn = true
 			x := t.features(p, "mean")
 			if s.dense != "" {
-				x = p.linear(x, "linear")
+				x = p.linearExact(x, "linear")
 			}
 			return x
 		},

@@ -29,7 +29,7 @@ func hfChineseCLIP(c hfConfig, b *builder) {
 	b.ignored = append(b.ignored, "text_model.pooler.")
 	b.text = func(p *params) *onnx.Value {
 		t := hfEncoder(c.Text, "bert", "text_model.")
-		return p.linear(t.features(p, "first"), "text_projection")
+		return p.linearExact(t.features(p, "first"), "text_projection")
 	}
 }
 
@@ -41,7 +41,7 @@ func hfAltCLIP(c hfConfig, b *builder) {
 	b.text = func(p *params) *onnx.Value {
 		t := hfEncoder(c.Text, "xlm-roberta", "text_model.roberta.")
 		t.final = "text_model.pre_LN"
-		return p.linear(p.linear(t.features(p, "first"), "text_model.transformation"), "text_projection")
+		return p.linearExact(p.linearExact(t.features(p, "first"), "text_model.transformation"), "text_projection")
 	}
 }
 

@@ -31,7 +31,7 @@ func hfDual(c hfConfig, b *builder) {
 		}
 		t := e.encoder("text_model.")
 		t.maskIn = true
-		return p.linear(t.features(p, "pooler"), "text_projection")
+		return p.linearExact(t.features(p, "pooler"), "text_projection")
 	}
 }
 
@@ -48,7 +48,7 @@ func hfViT(p *params, base string, c hfTower) *onnx.Value {
 			}
 		}},
 		project: func(p *params, x *onnx.Value) *onnx.Value {
-			return p.linear(p.g.Tanh(p.linear(x, base+"pooler.dense")), "visual_projection")
+			return p.linearExact(p.g.Tanh(p.linearExact(x, base+"pooler.dense")), "visual_projection")
 		},
 	}.build(p)
 }

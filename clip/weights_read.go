@@ -22,29 +22,47 @@ func (w *Weights) Raw(t Tensor) (*io.SectionReader, error) {
 // Float32s reads a tensor, whatever its numbers are, as float32: rounded to the
 // nearest, and infinite where they are beyond it.
 func (w *Weights) Float32s(t Tensor) ([]float32, error) {
+	if _, err := w.Raw(t); err != nil {
+		return nil, err
+	}
+	numbers := make([]float32, w.tensors[t.Name].Len())
+	if err := w.ReadFloat32s(t, 0, numbers); err != nil {
+		return nil, err
+	}
+	return numbers, nil
+}
+
+// ReadFloat32s reads the numbers of a tensor from number from on, as Float32s does,
+// as many as dst has room for.
+func (w *Weights) ReadFloat32s(t Tensor, from int, dst []float32) error {
 	const chunk = 1 << 16 // numbers
 	raw, err := w.Raw(t)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	t = w.tensors[t.Name]
-	numbers := make([]float32, t.Len())
+	if from < 0 || from+len(dst) > t.Len() {
+		return fmt.Errorf("weights %q: tensor %q has %d numbers, not %d from %d on", t.File, t.Name, t.Len(), len(dst), from)
+	}
 	size := int(tensorSizes[t.Type])
-	buf := make([]byte, size*min(chunk, len(numbers)))
-	for rest := numbers; len(rest) > 0; {
+	if _, err := raw.Seek(int64(from)*int64(size), io.SeekStart); err != nil {
+		return err
+	}
+	buf := make([]byte, size*min(chunk, len(dst)))
+	for rest := dst; len(rest) > 0; {
 		n := min(chunk, len(rest))
 		if _, err := io.ReadFull(raw, buf[:n*size]); err != nil {
 			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 				err = fmt.Errorf("the file has become shorter: get it again: %w", clipsearch.ErrInvalid)
 			}
-			return nil, fmt.Errorf("weights %q: tensor %q: %w", t.File, t.Name, err)
+			return fmt.Errorf("weights %q: tensor %q: %w", t.File, t.Name, err)
 		}
 		if !toFloat32(rest[:n], buf, t.Type) {
-			return nil, fmt.Errorf("weights %q: tensor %q: numbers of type %q do not become float32 here: get the model in F32, F16 or BF16: %w", t.File, t.Name, t.Type, clipsearch.ErrInvalid)
+			return fmt.Errorf("weights %q: tensor %q: numbers of type %q do not become float32 here: get the model in F32, F16 or BF16: %w", t.File, t.Name, t.Type, clipsearch.ErrInvalid)
 		}
 		rest = rest[n:]
 	}
-	return numbers, nil
+	return nil
 }
 
 // toFloat32 fills dst from the numbers in b; it reports whether it knows them.

@@ -84,15 +84,16 @@ func pictures(n int) []float32 {
 // ranges observes what the graph's values are.
 func ranges(t testing.TB, m *onnx.Model, x []float32, n int) map[string]onnx.Range {
 	t.Helper()
-	names := m.Observed()
-	watched, err := m.Observe(names)
+	values := m.Observed()
+	watched, err := m.Observe(values)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ends := run(t, session(t, watched, "x", watched.Outputs[0].Name, ort.Options{}), x, int64(n), 3, 32, 32)
 	list := map[string]onnx.Range{}
-	for i, name := range names {
-		list[name] = onnx.Range{Low: ends[2*i], High: ends[2*i+1]}
+	for _, v := range values {
+		list[v.Name] = onnx.Range{Low: ends[0], High: ends[1], Mean: ends[2:v.Width()]}
+		ends = ends[v.Width():]
 	}
 	return list
 }
@@ -243,7 +244,7 @@ func TestQuantizeHostile(t *testing.T) {
 			m := network(t, convolutional)
 			wide := map[string]onnx.Range{}
 			for _, v := range m.Observed() {
-				wide[v] = onnx.Range{Low: -3, High: 3}
+				wide[v.Name] = onnx.Range{Low: -3, High: 3}
 			}
 			for i, w := range m.Initializers {
 				m.Initializers[i] = &onnx.Tensor{Name: w.Name, Type: w.Type, Dims: w.Dims, Raw: slices.Clone(w.Raw), External: w.External}

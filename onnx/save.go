@@ -11,7 +11,7 @@ import (
 
 // largeModel is how many bytes of weights an .onnx file of this program holds at
 // most; larger ones lie beside it, where ONNX Runtime maps them.
-const largeModel = 256 << 20
+const largeModel = 32 << 20
 
 // dataAlign is what tensors in a data file begin at multiples of.
 const dataAlign = 64

@@ -1,6 +1,7 @@
 package quantize
 
 import (
+	"fmt"
 	"io/fs"
 
 	"github.com/clipsearch/clipsearch/internal/ort"
@@ -23,11 +24,11 @@ type Source struct {
 // features of EfficientNet-Lite0 are worse by far: 0.984 instead of 0.994.)
 func (s Source) Calibrate(pictures []ort.Tensor) (map[string]onnx.Range, error) {
 	ranges := map[string]onnx.Range{}
-	names := s.Graph.Observed()
-	if s.Input == "" || len(names) == 0 || len(pictures) == 0 {
+	values := s.Graph.Observed()
+	if s.Input == "" || len(values) == 0 || len(pictures) == 0 {
 		return ranges, nil
 	}
-	watched, err := s.Graph.Observe(names)
+	watched, err := s.Graph.Observe(values)
 	if err != nil {
 		return nil, err
 	}
@@ -40,22 +41,26 @@ func (s Source) Calibrate(pictures []ort.Tensor) (map[string]onnx.Range, error) 
 		return nil, err
 	}
 	defer session.Close()
-	ends := make([]float32, 2*len(names))
-	for _, p := range pictures {
+	for i, p := range pictures {
 		out, err := session.Run(p)
 		if err != nil {
 			return nil, err
 		}
-		for i, x := range out[0].F32 {
-			if i%2 == 0 {
-				ends[i] = min(ends[i], x)
-			} else {
-				ends[i] = max(ends[i], x)
+		seen := out[0].F32
+		for _, v := range values {
+			if len(seen) < v.Width() {
+				return nil, fmt.Errorf("what was seen of %s is cut off", v.Name)
 			}
+			r := ranges[v.Name]
+			if i == 0 {
+				r = onnx.Range{Low: seen[0], High: seen[1], Mean: make([]float32, v.Channels)}
+			}
+			r.Low, r.High = min(r.Low, seen[0]), max(r.High, seen[1])
+			for j, x := range seen[2:v.Width()] {
+				r.Mean[j] += x / float32(len(pictures))
+			}
+			ranges[v.Name], seen = r, seen[v.Width():]
 		}
-	}
-	for i, name := range names {
-		ranges[name] = onnx.Range{Low: ends[2*i], High: ends[2*i+1]}
 	}
 	return ranges, nil
 }
