@@ -152,6 +152,15 @@ func TestWeightsLong(t *testing.T) {
 			t.Fatalf("number %d is %g", i, x)
 		}
 	}
+	some := make([]float32, 1<<16+2)
+	if err := w.ReadFloat32s(tensor, 65535, some); err != nil || some[0] != 65535 || some[1] != 0 || some[1<<16+1] != 0 {
+		t.Errorf("numbers from 65535 on are %g, %g …: %v", some[0], some[1], err)
+	}
+	for _, from := range []int{-1, n - len(some) + 1, n} {
+		if err := w.ReadFloat32s(tensor, from, some); err == nil {
+			t.Errorf("%d numbers from %d on are read, of %d", len(some), from, n)
+		}
+	}
 }
 
 // safetensors is a file with this header.

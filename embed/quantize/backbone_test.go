@@ -59,7 +59,7 @@ func TestBackbone(t *testing.T) {
 	if err != nil || len(small) > len(data)*6/10 { // the classifier stays float32
 		t.Errorf("%d bytes become %d: %v", len(data), len(small), err)
 	}
-	want, got := features(t, data, 300), features(t, small, 300)
+	want, got := features(t, data, 200), features(t, small, 200)
 	cosine, same := 0., 0
 	for i := range want {
 		cosine += float64(want[i].Dot(got[i])) / float64(len(want))
