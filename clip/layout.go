@@ -109,6 +109,11 @@ func readLayout(fsys fs.FS, precision, part string) (Model, error) {
 	if err := refusePickles(fsys, "."); err != nil {
 		return Model{}, err
 	}
+	if precision == "int8" {
+		if _, err := readLayout(fsys, "fp32", part); err == nil {
+			return Model{}, fmt.Errorf("there is no int8 of this model, only fp32: make one with `clipsearch model import DIR --precision int8 --out OUT`: %w", clipsearch.ErrInvalid)
+		}
+	}
 	var tried []string
 	for _, l := range layouts {
 		if image := fmt.Sprintf(l.image, suffixes[wanted[0]][0]); !slices.Contains(tried, image) {
