@@ -34,7 +34,8 @@ off is gone on with by the next pull; until everything is there, nothing is inst
 HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_CACHE and HF_HUB_OFFLINE are honoured. The token goes
 to the endpoint and to nobody else.`,
 		Example: `  clipsearch model pull siglip2-b-16
-  clipsearch model pull Xenova/clip-vit-base-patch32 --precision int8
+  clipsearch model pull openai/clip-vit-large-patch14@main
+  clipsearch model import siglip2-b-16 --precision int8 --out fast   # int8 made and proven here
   clipsearch search a dog --model Xenova/clip-vit-base-patch32`,
 		Args: exactArgs(1, "one REPO"),
 		RunE: func(cmd *cobra.Command, args []string) error { return runModelPull(cmd.Context(), a, o, args[0]) },
