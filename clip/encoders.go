@@ -116,6 +116,9 @@ var knownEncoders = map[string]encoderConfig{
 	"BiomedNLP-BiomedBERT-base-uncased-abstract":          {hfTower: hfTower{ModelType: "bert"}},
 	"BiomedNLP-BiomedBERT-base-uncased-abstract-fulltext": {hfTower: hfTower{ModelType: "bert"}},
 
+	"mt5-base": {hfTower: hfTower{ModelType: "mt5"}}, // refused
+	"mt5-xl":   {hfTower: hfTower{ModelType: "mt5"}},
+
 	"nllb-200-distilled-600M": {hfTower: hfTower{ModelType: "m2m_100"}},
 	"nllb-200-distilled-1.3B": {hfTower: hfTower{ModelType: "m2m_100"}},
 }

@@ -258,34 +258,3 @@ func TestMeanPooled(t *testing.T) {
 		}
 	}
 }
-
-// TestTimmFacts are read off timm 1.0's registry: of each network that open_clip's
-// configurations name, what no tensor tells.
-func TestTimmFacts(t *testing.T) {
-	for _, tt := range []struct {
-		name       string
-		width      int
-		heads      int
-		activation string
-		epsilon    float64
-	}{
-		{"vit_base_mci_224", 768, 12, "gelu", 1e-6},
-		{"vit_base_patch16_siglip_512", 768, 12, "gelu", 1e-6},
-		{"vit_base_patch32_siglip_256", 768, 12, "gelu_pytorch_tanh", 1e-6},
-		{"vit_giantopt_patch16_siglip_384", 1536, 16, "gelu_pytorch_tanh", 1e-6},
-		{"vit_large_patch14_clip_224", 1024, 16, "gelu", 1e-5},
-		{"vit_large_patch14_clip_quickgelu_224", 1024, 16, "quick_gelu", 1e-5},
-		{"vit_large_patch16_siglip_256", 1024, 16, "gelu", 1e-6},
-		{"vit_large_patch16_siglip_384", 1024, 16, "gelu", 1e-6},
-		{"vit_large_patch16_siglip_512", 1024, 16, "gelu_pytorch_tanh", 1e-6},
-		{"vit_medium_patch16_gap_256", 512, 8, "gelu", 1e-6},
-		{"vit_so400m_patch14_siglip_384", 1152, 16, "gelu", 1e-6},
-		{"vit_so400m_patch16_siglip_256", 1152, 16, "gelu_pytorch_tanh", 1e-6},
-		{"vit_so400m_patch16_siglip_512", 1152, 16, "gelu_pytorch_tanh", 1e-6},
-	} {
-		s := timmStack(tt.name)
-		if heads := timmHeads(tt.name, tt.width); heads != tt.heads || s.activation != tt.activation || s.epsilon != tt.epsilon {
-			t.Errorf("%s: %d heads, %s, %g; want %d, %s, %g", tt.name, heads, s.activation, s.epsilon, tt.heads, tt.activation, tt.epsilon)
-		}
-	}
-}

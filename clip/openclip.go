@@ -19,6 +19,7 @@ type openConfig struct {
 	Text      openText     `json:"text_cfg"`
 	Custom    bool         `json:"custom_text"`
 	LogitBias *json.Number `json:"init_logit_bias"`
+	Decoder   any          `json:"multimodal_cfg"`
 }
 
 type openVision struct {
@@ -118,6 +119,9 @@ func openCLIPBuilder(fsys fs.FS) (builder, error) {
 	c, err := readOpenConfig(fsys)
 	if err != nil {
 		return builder{}, err
+	}
+	if c.Decoder != nil {
+		return builder{}, fmt.Errorf("open_clip_config.json: CoCa, which has a multimodal_cfg, is not built here: %w", clipsearch.ErrInvalid)
 	}
 	b := builder{ignored: []string{"logit_scale", "logit_bias", "attn_mask", "text.attn_mask"}}
 	size, err := c.Vision.size()

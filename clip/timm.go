@@ -12,26 +12,33 @@ import (
 // timmTower is one of timm's networks behind open_clip's TimmModel, by the kind of
 // its tensors.
 func timmTower(v openVision, size int) (func(*params) *onnx.Value, error) {
-	return func(p *params) *onnx.Value {
-		for _, kind := range timmKinds {
-			if p.has("visual.trunk." + kind.tensor) {
-				return timmHead(p, kind.build(p, v, size))
-			}
+	for _, e := range evas {
+		if strings.HasPrefix(v.TimmModel, e.name) {
+			return func(p *params) *onnx.Value { return timmHead(p, e.build(p, v, size)) }, nil
 		}
-		p.g.Fail(fmt.Errorf("the network %s of timm is not built here", v.TimmModel))
-		return nil
-	}, nil
+	}
+	for _, kind := range timmKinds {
+		if strings.HasPrefix(v.TimmModel, kind.name) && !contains(v.TimmModel, timmOthers...) {
+			return func(p *params) *onnx.Value { return timmHead(p, kind.build(p, v, size)) }, nil
+		}
+	}
+	return nil, fmt.Errorf("open_clip_config.json: the image tower %.100q of timm is not built here: %w", v.TimmModel, clipsearch.ErrInvalid)
 }
 
-// timmKinds are told by a tensor that only they have.
+// timmKinds are told by how their names begin: the tensors of some networks are
+// called like those of others that compute something else.
 var timmKinds = []struct {
-	tensor string
-	build  func(p *params, v openVision, size int) *onnx.Value
+	name  string
+	build func(p *params, v openVision, size int) *onnx.Value
 }{
-	{"blocks.0.attn.qkv.weight", timmViT},
-	{"stages.0.blocks.0.conv_dw.weight", timmConvNeXt},
-	{"stages.0.blocks.0.mlp.conv.conv.weight", timmFastViT},
+	{"vit_", timmViT},
+	{"convnext_", timmConvNeXt},
+	{"fastvit_", timmFastViT},
 }
+
+// timmOthers are in the names of networks that are of another kind than they begin:
+// their attention knows positions, or their norms are others or elsewhere.
+var timmOthers = []string{"vit_pe_", "relpos_", "_rope_", "dinov3", "_rpn_", "_xp_", "_rms"}
 
 // timmHead is what TimmModel puts behind its trunk: a linear layer, an MLP, or
 // nothing.
@@ -58,10 +65,17 @@ func (p *params) meanPooled(v openVision) {
 // timmViT is timm's VisionTransformer: SigLIP's towers, MobileCLIP's largest and
 // others.
 func timmViT(p *params, v openVision, size int) *onnx.Value {
+	t := timmTransformer(p, v, size)
+	t.stack = timmStack(v.TimmModel)
+	t.heads = timmHeads(v.TimmModel, p.dim("visual.trunk.blocks.0.norm1.weight", 1, 0))
+	return t.build(p)
+}
+
+// timmTransformer is what timm's vision transformers have around their blocks.
+func timmTransformer(p *params, v openVision, size int) vit {
 	const base = "visual.trunk."
 	t := vit{
 		size: size, patch: base + "patch_embed.proj", positions: base + "pos_embed", normPost: base + "norm", pool: "avg",
-		stack: timmStack(v.TimmModel),
 		project: func(p *params, x *onnx.Value) *onnx.Value {
 			if p.has(base + "head.weight") {
 				return p.linearExact(x, base+"head")
@@ -89,8 +103,7 @@ func timmViT(p *params, v openVision, size int) *onnx.Value {
 		t.pool = "map"
 		t.head = mapNames{probe: h + "latent", q: h + "q", kv: h + "kv", out: h + "proj", norm: h + "norm", fc1: h + "mlp.fc1", fc2: h + "mlp.fc2"}
 	}
-	t.heads = timmHeads(v.TimmModel, p.dim(base+"blocks.0.norm1.weight", 1, 0))
-	return t.build(p)
+	return t
 }
 
 // timmStack is what only the name says of one of timm's vision transformers.
@@ -102,10 +115,14 @@ func timmStack(name string) stack {
 	switch {
 	case strings.Contains(name, "_quickgelu_"):
 		s.activation = "quick_gelu"
-	case startsWith(name, "vit_base_patch32_siglip", "vit_large_patch16_siglip_512", "vit_so400m_patch16_siglip", "vit_giantopt_patch16_siglip"): // SigLIP 2's own
+	case startsWith(name, "vit_base_patch32_siglip", "vit_large_patch16_siglip_512", "vit_large_patch16_siglip_gap_512", "vit_so400m_patch16_siglip", "vit_giantopt_patch16_siglip"): // SigLIP 2's own
 		s.activation = "gelu_pytorch_tanh"
 	}
 	return s
+}
+
+func contains(s string, parts ...string) bool {
+	return slices.ContainsFunc(parts, func(p string) bool { return strings.Contains(s, p) })
 }
 
 func startsWith(s string, beginnings ...string) bool {
@@ -113,10 +130,10 @@ func startsWith(s string, beginnings ...string) bool {
 }
 
 // timmHeads is how many heads timm's networks of a width have: neither a tensor nor
-// open_clip's configuration tells. They are 64 wide, but for SigLIP's largest, which
-// have 16 of 72 or 96.
+// open_clip's configuration tells. They are 64 wide, but for the largest, which have
+// 16, and one of the small.
 func timmHeads(name string, d int) int {
-	if d == 1152 || strings.HasPrefix(name, "vit_giantopt_") {
+	if startsWith(name, "vit_so400m_", "vit_huge_", "vit_giant_", "vit_giantopt_", "vit_gigantic_", "vit_base_patch16_gap_") {
 		return 16
 	}
 	return max(1, d/64)

@@ -13,7 +13,9 @@ type stack struct {
 	activation string
 	epsilon    float64
 	causal     bool
-	post       bool // a block's norms come after its sums, as in BERT, and not before its layers
+	post       bool                            // a block's norms come after its sums, as in BERT, and not before its layers
+	added      bool                            // a block's norms are of what it adds, as in EVA-02's largest
+	turn       func(x *onnx.Value) *onnx.Value // rotates queries and keys [batch,length,D] by their places; nil: nothing does
 	names      func(layer int) blockNames
 }
 
@@ -22,8 +24,11 @@ type stack struct {
 type blockNames struct {
 	norm1, q, k, v       string
 	qkvWeight, qkvBias   string
+	qBias, vBias         string // whole names, where qkvWeight has no bias that joins them, and keys none
 	out, norm2, fc1, fc2 string
 	scale1, scale2       string // whole names; LayerScale, where they are there
+	normOut, normFC2     string // norms before out and fc2; "": none
+	gate                 string // a layer beside fc1 whose SiLU, and not the activation, multiplies it; "": none
 }
 
 // sequence is how rows [batch·length,D] lie in a batch.
@@ -73,16 +78,25 @@ func (s stack) run(p *params, x *onnx.Value, seq sequence, last *pick) *onnx.Val
 
 func (s stack) block(p *params, x *onnx.Value, seq sequence, n blockNames) *onnx.Value {
 	h := s.before(p, x, n.norm1)
-	q, k, v := seq.apart(p.g, s.query(p, h, n)), seq.apart(p.g, s.key(p, h, n)), seq.apart(p.g, s.value(p, h, n))
+	q, k, v := s.turned(seq.apart(p.g, s.query(p, h, n))), s.turned(seq.apart(p.g, s.key(p, h, n))), seq.apart(p.g, s.value(p, h, n))
 	a := p.g.Attention(q, k, v, seq.bias, p.heads(s.heads, width(q)), s.causal)
 	return s.rest(p, x, rows(p.g, a), n)
+}
+
+// turned rotates what has places. The row that lastBlock chooses of a rotated
+// sequence is the class token, which has none.
+func (s stack) turned(x *onnx.Value) *onnx.Value {
+	if s.turn == nil {
+		return x
+	}
+	return s.turn(x)
 }
 
 // lastBlock computes the query and all that follows for the chosen rows only.
 func (s stack) lastBlock(p *params, x *onnx.Value, seq sequence, one pick, n blockNames) *onnx.Value {
 	h := s.before(p, x, n.norm1)
 	q := s.query(p, one.row(seq.apart(p.g, h)), n)
-	k, v := seq.apart(p.g, s.key(p, h, n)), seq.apart(p.g, s.value(p, h, n))
+	k, v := s.turned(seq.apart(p.g, s.key(p, h, n))), seq.apart(p.g, s.value(p, h, n))
 	d := q.Shape()[1]
 	a := p.g.Attention(p.g.Reshape(q, batch, onnx.N(1), d), k, v, one.seen, p.heads(s.heads, width(q)), false)
 	return s.rest(p, one.row(seq.apart(p.g, x)), p.g.Reshape(a, batch, d), n)
@@ -90,24 +104,46 @@ func (s stack) lastBlock(p *params, x *onnx.Value, seq sequence, one pick, n blo
 
 // rest is what follows attention a: its projection and the MLP, each added to x.
 func (s stack) rest(p *params, x, a *onnx.Value, n blockNames) *onnx.Value {
-	x = s.after(p, p.g.Add(x, s.scaled(p, p.afterAttention(a, n.out, s.valueBias(p, n, width(a))), n.scale1)), n.norm1)
-	h := p.activation(p.linear(s.before(p, x, n.norm2), n.fc1), s.activation)
-	return s.after(p, p.g.Add(x, s.scaled(p, p.linear(h, n.fc2), n.scale2)), n.norm2)
+	if n.normOut != "" {
+		a = p.norm(a, n.normOut, s.epsilon)
+	}
+	x = s.after(p, x, s.scaled(p, p.afterAttention(a, n.out, s.valueBias(p, n, width(a))), n.scale1), n.norm1)
+	return s.after(p, x, s.scaled(p, s.mlp(p, s.before(p, x, n.norm2), n), n.scale2), n.norm2)
 }
 
-// before and after put a norm where the stack has it.
+// mlp is a layer, its non-linearity and a second layer. Of two layers in the place of
+// the first, the SiLU of one multiplies the other (Shazeer 2020, SwiGLU).
+func (s stack) mlp(p *params, x *onnx.Value, n blockNames) *onnx.Value {
+	h := p.linear(x, n.fc1)
+	if n.gate != "" {
+		g := p.linear(x, n.gate)
+		h = p.g.Mul(p.g.Mul(g, p.g.Sigmoid(g)), h)
+	} else {
+		h = p.activation(h, s.activation)
+	}
+	if n.normFC2 != "" {
+		h = p.norm(h, n.normFC2, s.epsilon)
+	}
+	return p.linear(h, n.fc2)
+}
+
+// before puts a norm before a layer, and after adds y to x, where the stack has its
+// norms.
 func (s stack) before(p *params, x *onnx.Value, norm string) *onnx.Value {
-	if s.post {
+	if s.post || s.added {
 		return x
 	}
 	return p.norm(x, norm, s.epsilon)
 }
 
-func (s stack) after(p *params, x *onnx.Value, norm string) *onnx.Value {
-	if !s.post {
-		return x
+func (s stack) after(p *params, x, y *onnx.Value, norm string) *onnx.Value {
+	switch {
+	case s.post:
+		return p.norm(p.g.Add(x, y), norm, s.epsilon)
+	case s.added:
+		y = p.norm(y, norm, s.epsilon)
 	}
-	return p.norm(x, norm, s.epsilon)
+	return p.g.Add(x, y)
 }
 
 // scaled is LayerScale (Touvron et al. 2021, CaiT, section 2).
@@ -123,7 +159,8 @@ func (s stack) query(p *params, h *onnx.Value, n blockNames) *onnx.Value {
 }
 
 // key leaves out the bias in int8, where adding it is a step of its own: it adds the
-// same to all scores of a query, and their softmax stays what it is.
+// same to all scores of a query, and their softmax stays what it is, unless keys are
+// rotated.
 func (s stack) key(p *params, h *onnx.Value, n blockNames) *onnx.Value {
 	return s.third(p, h, n, n.k, 1)
 }
@@ -136,10 +173,13 @@ func (s stack) value(p *params, h *onnx.Value, n blockNames) *onnx.Value {
 // valueBias returns the bias that value has left out, d numbers, or nil.
 func (s stack) valueBias(p *params, n blockNames, d int) []float32 {
 	name, from := n.v+".bias", 0
-	if n.qkvWeight != "" {
+	switch {
+	case n.vBias != "":
+		name = n.vBias
+	case n.qkvWeight != "":
 		name, from = n.qkvBias, 2*d
 	}
-	if !p.int8 || !p.has(name) {
+	if !s.leavesOut(p, n, 2) || !p.has(name) {
 		return nil
 	}
 	b := p.floats(name)
@@ -149,16 +189,25 @@ func (s stack) valueBias(p *params, n blockNames, d int) []float32 {
 	return b[from:]
 }
 
+// leavesOut reports whether query, key or value, the i-th of them, has no bias added
+// where its layer has one.
+func (s stack) leavesOut(p *params, n blockNames, i int) bool {
+	return p.int8 && (i == 1 && s.turn == nil || i == 2 && n.normOut == "")
+}
+
 func (s stack) third(p *params, h *onnx.Value, n blockNames, name string, i int) *onnx.Value {
-	bias := n.qkvBias
-	if p.int8 && i > 0 {
-		bias = ""
-	}
+	out := s.leavesOut(p, n, i)
 	switch {
 	case n.qkvWeight != "":
-		d := p.dim(n.qkvWeight, 2, 0) / 3
+		d, bias := p.dim(n.qkvWeight, 2, 0)/3, n.qkvBias
+		if apart := [3]string{n.qBias, "", n.vBias}[i]; apart != "" && !out {
+			return p.gemmRows(h, p.find(n.qkvWeight, 3*d, width(h)), i*d, (i+1)*d, p.value(apart, d))
+		}
+		if out {
+			bias = ""
+		}
 		return p.linearRows(h, n.qkvWeight, bias, i*d, (i+1)*d)
-	case p.int8 && i > 0:
+	case out:
 		return p.linearRows(h, name+".weight", "", 0, p.dim(name+".weight", 2, 0))
 	}
 	return p.linear(h, name)

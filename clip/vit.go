@@ -1,6 +1,7 @@
 package clip
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/clipsearch/clipsearch/onnx"
@@ -21,11 +22,16 @@ type vit struct {
 	head      mapNames
 	project   func(p *params, x *onnx.Value) *onnx.Value // of [batch,D]; nil: none
 	stem      func(pixels *onnx.Value) *onnx.Value       // [batch,D,h,w], in place of patch; nil: none
+	places    *rotary                                    // rotates queries and keys by the places of their patches; nil: none
 }
 
 // build returns the features of pictures.
 func (t vit) build(p *params) *onnx.Value {
 	x, seq := t.embed(p)
+	if t.places != nil {
+		n, _ := seq.length.Known()
+		t.turn = t.places.by(p, int(n), t.class != "", t.heads, width(x))
+	}
 	if t.normPre != "" {
 		x = p.norm(x, t.normPre, t.epsilon)
 	}
@@ -156,6 +162,7 @@ type mapNames struct {
 	q, kv              string
 	out, norm          string
 	fc1, fc2           string
+	heads              int // 0: as many as the blocks have
 }
 
 // build asks the rows of each picture with one learned query: [batch,D].
@@ -175,7 +182,7 @@ func (n mapNames) build(p *params, x *onnx.Value, seq sequence, s stack) *onnx.V
 	k, v = seq.apart(p.g, k), seq.apart(p.g, v)
 	// One query for all: repeated over the batch, as the operator wants it.
 	query := p.g.Expand(p.g.Reshape(q, onnx.N(1), onnx.N(1), onnx.N(d)), p.g.Slice(k, 1, 0, 1))
-	a := p.linear(p.g.Reshape(p.g.Attention(query, k, v, nil, p.heads(s.heads, d), false), batch, onnx.N(d)), n.out)
+	a := p.linear(p.g.Reshape(p.g.Attention(query, k, v, nil, p.heads(cmp.Or(n.heads, s.heads), d), false), batch, onnx.N(d)), n.out)
 	h := p.activation(p.linear(p.norm(a, n.norm, s.epsilon), n.fc1), s.activation)
 	return p.g.Add(a, p.linear(h, n.fc2))
 }

@@ -70,6 +70,7 @@ func TestMisfits(t *testing.T) {
 		"pick":        func(g *onnx.Graph, x, ids *onnx.Value) { g.Pick(x, ids) },
 		"convolution": func(g *onnx.Graph, x, _ *onnx.Value) { g.Conv(x, x, nil, onnx.Conv2D{}) },
 		"attention":   func(g *onnx.Graph, x, _ *onnx.Value) { g.Attention(x, x, x, nil, 2, false) },
+		"rotate":      func(g *onnx.Graph, x, _ *onnx.Value) { g.Rotate(x, x, x, 2) },
 		"LayerNorm":   func(g *onnx.Graph, x, _ *onnx.Value) { g.LayerNorm(x, g.Scalar(1), nil, 1e-5) },
 		"Where":       func(g *onnx.Graph, x, ids *onnx.Value) { g.Where(x, x, ids) },
 		"constant": func(g *onnx.Graph, _, _ *onnx.Value) {

@@ -200,6 +200,19 @@ func (g *Graph) Attention(q, k, v, bias *Value, heads int, causal bool) *Value {
 	return g.domainNode(microsoft, "MultiHeadAttention", q.typ, q.shape, []*Value{q, k, v, nil, nil, bias}, attrs...)
 }
 
+// Rotate turns each pair of neighbouring numbers by an angle of its own (Su et al.
+// 2021, RoFormer, section 3.4.2): x [B,L,D] holds that many heads, cos and sin
+// [L,D/heads/2] are those of the angles, the same for all heads.
+func (g *Graph) Rotate(x, cos, sin *Value, heads int) *Value {
+	if len(x.shape) != 3 || heads < 1 || len(cos.shape) != 2 || !slices.Equal(cos.shape, sin.shape) ||
+		cos.shape[0] != x.shape[1] || cos.shape[1].Times(N(2*heads)) != x.shape[2] {
+		g.failf("rotate %d heads of %v by %v and %v", heads, x, cos, sin)
+	}
+	w, _ := cos.shape[1].Known()
+	return g.domainNode(microsoft, "RotaryEmbedding", x.typ, x.shape, []*Value{x, g.Int64s(0), cos, sin},
+		Attr{"interleaved", int64(1)}, Attr{"num_heads", int64(heads)}, Attr{"rotary_embedding_dim", 2 * w})
+}
+
 func flag(b bool) int64 {
 	if b {
 		return 1

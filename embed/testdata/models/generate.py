@@ -124,3 +124,11 @@ if __name__ == "__main__":
     open_clip("open-clip-mobileclip", 8, 64, {"vision_cfg": dict(timm_model_name="fastvit_mci0", timm_model_pretrained=False, timm_pool="avg", timm_proj=None, timm_drop=0., timm_drop_path=0., image_size=64),
               "text_cfg": dict(context_length=12, vocab_size=60, width=16, heads=2, layers=1, no_causal_mask=True), "custom_text": True},
               trunk=dict(layers=[1, 1, 1, 1], embed_dims=[8, 8, 8, 32], mlp_ratios=(1, 1, 1, 1)), custom=True)
+    small = dict(context_length=12, vocab_size=60, width=16, heads=2, layers=1)
+    eva = dict(timm_model_pretrained=False, timm_proj=None, timm_drop=0., timm_drop_path=0., image_size=16)
+    open_clip("open-clip-perception", 9, 16, {"vision_cfg": dict(eva, timm_model_name="vit_pe_core_tiny_patch16_384", timm_pool="map"), "text_cfg": small, "custom_text": True},
+              trunk=dict(img_size=16, patch_size=4, embed_dim=16, depth=2, num_heads=1), custom=True)
+    open_clip("open-clip-eva02", 10, 16, {"vision_cfg": dict(eva, timm_model_name="eva02_base_patch16_clip_224", timm_pool="token"), "text_cfg": small, "custom_text": True},
+              trunk=dict(img_size=16, patch_size=4, embed_dim=16, depth=2, num_heads=1), custom=True)
+    open_clip("open-clip-eva02-enormous", 11, 16, {"vision_cfg": dict(eva, timm_model_name="eva02_enormous_patch14_clip_224", timm_pool="token"), "text_cfg": small, "custom_text": True},
+              trunk=dict(img_size=16, patch_size=4, embed_dim=32, depth=1, num_heads=16, mlp_ratio=2), custom=True)
