@@ -42,6 +42,7 @@ func (m Model) Built() bool { return m.Build != "" }
 // precision. Tensors that are float32 in a file on disk are not read: the graph
 // says in which of the model's files they lie.
 func (m Model) BuildGraph(side Side) (*onnx.Model, error) {
+	m = m.Side(side)
 	b, w, err := m.openBuild()
 	if err != nil {
 		return nil, err

@@ -234,7 +234,7 @@ func (f found) read(fsys fs.FS) (Model, error) {
 	if err != nil {
 		return Model{}, err
 	}
-	if m.Files, err = hashFiles(fsys, append(files, beside...)); err != nil {
+	if m.Files, err = hashFiles(fsys, slices.Concat(files, beside, legalFiles(fsys))); err != nil {
 		return Model{}, err
 	}
 	return m, m.valid()

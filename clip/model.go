@@ -22,7 +22,7 @@ import (
 // ManifestName is the file that makes a directory a model of ours.
 const ManifestName = "clipsearch-model.json"
 
-// manifestVersion is the newest manifest that this program reads.
+// manifestVersion is the newest manifest of one model that this program reads.
 const manifestVersion = 1
 
 // Model is the manifest of a model directory: all that decides its vectors, but
@@ -55,10 +55,11 @@ type Model struct {
 	// up to PadTo, so that they may be as long as the longest of a batch.
 	CutTexts bool `json:"cut_texts,omitempty"`
 
-	fsys  fs.FS
-	dir   string   // on disk, or ""
-	extra []string // files that a layout has beside the usual ones
-	kind  string   // of its tokenizer, when a layout has opened it
+	fsys   fs.FS
+	dir    string   // on disk, or ""
+	extra  []string // files that a layout has beside the usual ones
+	kind   string   // of its tokenizer, when a layout has opened it
+	halves *halves  // nil: it is one model
 }
 
 // Words says how a text becomes the text tower's input.
@@ -116,7 +117,7 @@ func ReadCopy(dir, precision string) (Model, error) {
 			m.Name += "-" + path.Base(part)
 		}
 	}
-	m.dir = root
+	m.at(root)
 	return m, nil
 }
 
@@ -125,10 +126,22 @@ func ReadModelFS(fsys fs.FS, precision string) (Model, error) { return readModel
 
 // readModel reads the model in fsys or, of several, the one in the folder part.
 func readModel(fsys fs.FS, precision, part string) (Model, error) {
-	data, err := readFile(fsys, ManifestName, maxConfigFile)
-	if errors.Is(err, fs.ErrNotExist) || part != "" {
+	m, err := readManifest(fsys)
+	switch {
+	case isMissing(err) || part != "":
 		return readLayout(fsys, precision, part)
+	case err != nil:
+		return Model{}, err
+	case m.Version == pairVersion:
+		return readPair(fsys, m, precision)
 	}
+	return m.inPrecision(precision)
+}
+
+// readManifest reads what a directory says of itself. Of a pair only that it is one
+// has been looked at.
+func readManifest(fsys fs.FS) (Model, error) {
+	data, err := readFile(fsys, ManifestName, maxConfigFile)
 	if err != nil {
 		return Model{}, err
 	}
@@ -137,9 +150,17 @@ func readModel(fsys fs.FS, precision, part string) (Model, error) {
 		return Model{}, fmt.Errorf("%s: %v: %w", ManifestName, err, clipsearch.ErrInvalid)
 	}
 	m.fsys = fsys
+	if m.Version == pairVersion {
+		return m, nil
+	}
 	if err := m.valid(); err != nil {
 		return Model{}, fmt.Errorf("%s: %w", ManifestName, err)
 	}
+	return m, nil
+}
+
+// inPrecision is the model in the precision that is asked for; "": in its own.
+func (m Model) inPrecision(precision string) (Model, error) {
 	if precision != "" && m.Built() {
 		m.Precision = precision // either is made of the same weights
 	}
@@ -155,7 +176,7 @@ func (m Model) valid() error {
 	}
 	switch {
 	case m.Version < 1 || m.Version > manifestVersion:
-		return invalid("version %d is not between 1 and %d: a newer program wrote it", m.Version, manifestVersion)
+		return invalid("version %d is not between 1 and %d: a newer program wrote it", m.Version, pairVersion)
 	case !m.Runs():
 		return invalid("no tower is named")
 	case m.Built() && m.Weights == "":
@@ -193,6 +214,9 @@ func (m Model) FS() fs.FS { return m.fsys }
 // Path returns where a file of the model lies on disk, or "" if it does not
 // (the embedded model).
 func (m Model) Path(name string) string {
+	if m.dir == "" && m.halves != nil {
+		return m.pairPath(name)
+	}
 	if m.dir == "" {
 		return ""
 	}
@@ -205,6 +229,9 @@ func (m Model) Path(name string) string {
 func (m Model) Space() clipsearch.Space {
 	if m.Layout == vectorsLayout && !m.Runs() {
 		return namedSpace(m.Name, m.Dim)
+	}
+	if m.halves != nil {
+		return m.pairSpace()
 	}
 	sums := make(map[string]string, len(m.Files))
 	for _, f := range m.Files {
@@ -233,7 +260,23 @@ func (m Model) Space() clipsearch.Space {
 // card. A comma in one of them must not make another space.
 func isProse(name string) bool {
 	base := path.Base(name)
-	return path.Ext(base) == ".md" || strings.HasPrefix(base, "LICENSE") || strings.HasPrefix(base, "NOTICE")
+	return path.Ext(base) == ".md" || slices.ContainsFunc(legal, func(s string) bool { return strings.HasPrefix(base, s) })
+}
+
+// legal is how files begin that a licence may ask to be passed on.
+var legal = []string{"LICENSE", "LICENCE", "NOTICE"}
+
+// legalFiles lists them.
+func legalFiles(fsys fs.FS) (list []string) {
+	for _, s := range legal {
+		names, _ := fs.Glob(fsys, s+"*")
+		for _, name := range names {
+			if st, err := fs.Stat(fsys, name); err == nil && st.Mode().IsRegular() && st.Size() <= maxConfigFile {
+				list = append(list, name)
+			}
+		}
+	}
+	return list
 }
 
 // OpenTokenizer opens the model's tokenizer.
@@ -250,7 +293,11 @@ func (m Model) OpenTokenizer() (*Tokenizer, error) {
 
 // WriteModel copies the model's files into dir, which must be empty or absent,
 // and writes the manifest last. Every copy is compared with its SHA-256.
+// A pair becomes two folders with one each, and a manifest that names them.
 func (m Model) WriteModel(dir string) error {
+	if m.halves != nil {
+		return m.writePair(dir)
+	}
 	for _, f := range m.Files {
 		if err := m.copyFile(dir, f); err != nil {
 			return fmt.Errorf("copy %s of model %s: %w", f.Name, m.Name, err)

@@ -92,7 +92,7 @@ func (o origin) read(fsys fs.FS, weights, precision string) (Model, bool, error)
 	if m.Dim, err = m.prove(); err != nil {
 		return m, false, err
 	}
-	names := slices.Concat(w.Files(), []string{o.config, "preprocessor_config.json"}, m.extra, wordFiles(m.Tokenizer.Dir))
+	names := slices.Concat(w.Files(), []string{o.config, "preprocessor_config.json"}, m.extra, wordFiles(m.Tokenizer.Dir), legalFiles(fsys))
 	if m.Files, err = hashFiles(fsys, names); err != nil {
 		return m, false, err
 	}

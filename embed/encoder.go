@@ -223,19 +223,33 @@ func appendUnit(vectors []clipsearch.Vector, rows [][]float32, what string) ([]c
 }
 
 // Dim returns the number of dimensions of an embedding: as the manifest says, and
-// where it does not, as a grey picture has it, or a text of one token.
+// where it does not, as a grey picture has it, or a text of one token. Of a pair it is
+// both, which must agree.
 func (e *Encoder) Dim() (int, error) {
 	if e.model.Dim > 0 {
 		return e.model.Dim, nil
 	}
-	var rows [][]float32
-	var err error
 	if e.model.Image == "" && e.model.Text != "" {
-		rows, err = e.RawIDs(context.Background(), [][]int64{{e.model.Tokenizer.Pad}}, nil)
-	} else {
-		size := max(1, e.model.Preprocess.Size)
-		rows, err = e.RawImages(context.Background(), []image.Image{image.NewRGBA(image.Rect(0, 0, size, size))})
+		return e.textDim()
 	}
+	size := max(1, e.model.Preprocess.Size)
+	rows, err := e.RawImages(context.Background(), []image.Image{image.NewRGBA(image.Rect(0, 0, size, size))})
+	if err != nil {
+		return 0, err
+	}
+	dim := len(rows[0])
+	if !e.model.Paired() {
+		return dim, nil
+	}
+	texts, err := e.textDim()
+	if err == nil && texts != dim {
+		err = clip.Mismatch(e.model.Side(clip.ImageSide), e.model.Side(clip.TextSide), dim, texts)
+	}
+	return dim, err
+}
+
+func (e *Encoder) textDim() (int, error) {
+	rows, err := e.RawIDs(context.Background(), [][]int64{{e.model.Tokenizer.Pad}}, nil)
 	if err != nil {
 		return 0, err
 	}

@@ -32,9 +32,9 @@ func (e *Encoder) openImage() (*imageTower, error) {
 		return nil, e.absent()
 	}
 	if e.model.Image == "" {
-		return nil, fmt.Errorf("model %s has no image tower: it puts texts into the space of another model, which its card names (one of OpenAI's CLIPs, as a rule): embed pictures with that one, and bring the vectors with `clipsearch ingest --vectors`: %w", e.model.Name, clipsearch.ErrInvalid)
+		return nil, fmt.Errorf("model %s has no image tower: it reads texts for another model, which its card names (one of OpenAI's CLIPs, as a rule): make a pair of the two with `clipsearch model import IMAGE-MODEL --text %s --out DIR`, or bring vectors of pictures with `clipsearch ingest --vectors`: %w", e.model.Name, e.model.Name, clipsearch.ErrInvalid)
 	}
-	s, err := e.source(clip.ImageSide, e.model.Image)
+	s, err := e.source(clip.ImageSide)
 	if err != nil {
 		return nil, err
 	}

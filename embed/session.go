@@ -17,48 +17,54 @@ import (
 // it lies.
 type source struct {
 	graph.Graph
-	name   string // of the file, as the model has it
-	path   string // on disk, or ""
-	data   []byte // in memory, where there is no path
-	folder string // of the weights that a graph in memory keeps in files
-	part   bool   // the other tower was cut off
-	places int    // patches that a picture becomes; 0: not known
+	model  clip.Model // whose file it is: one of a pair
+	name   string     // of the file, as the model has it
+	path   string     // on disk, or ""
+	data   []byte     // in memory, where there is no path
+	folder string     // of the weights that a graph in memory keeps in files
+	part   bool       // the other tower was cut off
+	places int        // patches that a picture becomes; 0: not known
 }
 
-// source reads what the graph of a tower says of itself: the one in the model's file
-// of that name, or the one that is built from the weights there.
-func (e *Encoder) source(side clip.Side, name string) (source, error) {
-	s := source{name: name, path: e.model.Path(name)}
+// source reads what the graph of a tower says of itself: the one in the model's file,
+// or the one that is built from the weights there.
+func (e *Encoder) source(side clip.Side) (source, error) {
+	m := e.model.Side(side)
+	name := m.Image
+	if side == clip.TextSide {
+		name = m.Text
+	}
+	s := source{model: m, name: name, path: m.Path(name)}
 	var err error
-	if e.model.Built() {
-		s.path, s.folder = "", e.model.Path(".")
-		if s.data, s.places, err = e.build(side); err == nil {
+	if m.Built() {
+		s.path, s.folder = "", m.Path(".")
+		if s.data, s.places, err = build(m, side); err == nil {
 			s.Graph, err = graph.Inspect(s.data)
 		}
 	} else if s.path != "" {
 		s.Graph, err = graph.InspectFile(s.path)
-	} else if s.data, err = fs.ReadFile(e.model.FS(), name); err == nil {
+	} else if s.data, err = fs.ReadFile(m.FS(), name); err == nil {
 		s.Graph, err = graph.Inspect(s.data)
 	}
 	if err != nil {
-		return s, fmt.Errorf("read %s of model %s: %w", name, e.model.Name, err)
+		return s, fmt.Errorf("read %s of model %s: %w", name, m.Name, err)
 	}
 	return s, nil
 }
 
-func (e *Encoder) build(side clip.Side) (data []byte, places int, err error) {
-	m, err := e.model.BuildGraph(side)
+func build(m clip.Model, side clip.Side) (data []byte, places int, err error) {
+	g, err := m.BuildGraph(side)
 	if err != nil {
 		return nil, 0, err
 	}
-	data, err = m.Marshal()
-	return data, int(m.Rows), err
+	data, err = g.Marshal()
+	return data, int(g.Rows), err
 }
 
 // cut leaves of a graph of two towers the one that makes output. A graph that cannot
 // be cut stays whole.
 func (s source) cut(output string) source {
-	part := source{name: s.name, part: true}
+	part := source{model: s.model, name: s.name, part: true}
 	var err error
 	if s.path != "" {
 		part.folder = filepath.Dir(s.path)
@@ -77,7 +83,7 @@ func (s source) cut(output string) source {
 
 // invalid is an error about a tower's graph.
 func (e *Encoder) invalid(s source, format string, args ...any) error {
-	return fmt.Errorf("%s of model %s: %s: %w", s.name, e.model.Name, fmt.Sprintf(format, args...), clipsearch.ErrInvalid)
+	return fmt.Errorf("%s of model %s: %s: %w", s.name, s.model.Name, fmt.Sprintf(format, args...), clipsearch.ErrInvalid)
 }
 
 // absent is the error of a model that cannot be run.
@@ -112,11 +118,11 @@ func (e *Encoder) output(s source, names []string) (string, error) {
 // loader returns what loads a tower with so many threads. It takes s, which is not
 // kept beyond the first time: it may have many megabytes, and the second is rare.
 func (e *Encoder) loader(side clip.Side, s *source, in []string, out string, o ort.Options) func(int) (*ort.Session, error) {
-	name, cut := s.name, s.part
+	cut := s.part
 	return func(threads int) (*ort.Session, error) {
 		from := s
 		if s = nil; from == nil {
-			again, err := e.source(side, name)
+			again, err := e.source(side)
 			if err != nil {
 				return nil, err
 			}
@@ -140,7 +146,7 @@ func (e *Encoder) session(s source, in []string, out string, o ort.Options) (*or
 		return nil, err
 	}
 	o.Once, o.Folder, o.Provider = e.opts.Once, s.folder, e.opts.Provider
-	o.ExactInt8 = e.model.Precision == "int8" && !e.model.Built() && !slices.Contains(e.model.ExactInt8, s.name)
+	o.ExactInt8 = s.model.Precision == "int8" && !s.model.Built() && !slices.Contains(s.model.ExactInt8, s.name)
 	load := func() (*ort.Session, error) {
 		if s.path != "" {
 			return ort.OpenFile(s.path, in, []string{out}, o)
@@ -150,7 +156,7 @@ func (e *Encoder) session(s source, in []string, out string, o ort.Options) (*or
 	if o.Provider == auto {
 		o.Provider = ort.CPU
 		// It takes seconds to start, and has no kernels for most of what is int8.
-		if !o.Once && e.model.Precision != "int8" {
+		if !o.Once && s.model.Precision != "int8" {
 			o.Provider = ort.CUDA
 			if session, err := load(); err == nil {
 				return session, nil
@@ -163,7 +169,7 @@ func (e *Encoder) session(s source, in []string, out string, o ort.Options) (*or
 		err = fmt.Errorf("%w: see `clipsearch runtime info`: %w", err, clipsearch.ErrInvalid)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("load %s of model %s: %w", s.name, e.model.Name, err)
+		return nil, fmt.Errorf("load %s of model %s: %w", s.name, s.model.Name, err)
 	}
 	return session, nil
 }

@@ -45,9 +45,9 @@ func (e *Encoder) openText() (*textTower, error) {
 		return nil, e.absent()
 	}
 	if e.model.Text == "" {
-		return nil, fmt.Errorf("model %s has no text tower: %w", e.model.Name, clipsearch.ErrInvalid)
+		return nil, fmt.Errorf("model %s has no text tower: make a pair of it and a model that has one for it with `clipsearch model import %s --text TEXT-MODEL --out DIR`: %w", e.model.Name, e.model.Name, clipsearch.ErrInvalid)
 	}
-	s, err := e.source(clip.TextSide, e.model.Text)
+	s, err := e.source(clip.TextSide)
 	if err != nil {
 		return nil, err
 	}

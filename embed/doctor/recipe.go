@@ -107,7 +107,8 @@ func (d *doctor) checkNormalization(better string) {
 // checkResize knows one family by its name: SigLIP's pictures are squashed.
 func (d *doctor) checkResize(ctx context.Context, better string) {
 	const name = "resize"
-	p := d.model.Preprocess
+	m := d.model.Side(clip.ImageSide)
+	p := m.Preprocess
 	how := orDefault(p.Resize, "shortest")
 	says := map[string]string{"shortest": "the shorter side to %d, then the middle", "squash": "both sides to %d"}[how]
 	says = fmt.Sprintf(says, p.Size)
@@ -116,7 +117,7 @@ func (d *doctor) checkResize(ctx context.Context, better string) {
 		d.fail(name, "%s", better)
 	case how == "shortest" && d.siglip() && !d.cropIsBetter(ctx):
 		d.fail(name, "%s: this is a SigLIP model, and their pictures are squashed to both sides, not cut", says)
-	case how == "squash" && !d.known && d.model.Architecture == "clip" && d.model.Layout == "transformers.js":
+	case how == "squash" && !d.known && m.Architecture == "clip" && m.Layout == "transformers.js":
 		d.unsure(name, "%s: CLIP's are cut, as a rule", says)
 	default:
 		d.pass(name, "%s", says)
@@ -137,11 +138,12 @@ func (d *doctor) cropIsBetter(ctx context.Context) bool {
 
 // siglip reports whether the model's files name that family.
 func (d *doctor) siglip() bool {
-	if strings.Contains(strings.ToLower(d.model.Architecture+" "+d.model.Name), "siglip") {
+	m := d.model.Side(clip.ImageSide)
+	if strings.Contains(strings.ToLower(m.Architecture+" "+m.Name), "siglip") {
 		return true
 	}
 	for _, name := range []string{"config.json", "open_clip_config.json"} {
-		if data, err := fs.ReadFile(d.model.FS(), name); err == nil && strings.Contains(strings.ToLower(string(data)), "siglip") {
+		if data, err := fs.ReadFile(m.FS(), name); err == nil && strings.Contains(strings.ToLower(string(data)), "siglip") {
 			return true
 		}
 	}
@@ -164,7 +166,7 @@ type preparation struct {
 func (d *doctor) preparations() map[string]preparation {
 	found := map[string]preparation{}
 	for _, name := range []string{"preprocessor_config.json", "visual/preprocess_cfg.json", "preprocess_cfg.json", "open_clip_config.json"} {
-		data, err := fs.ReadFile(d.model.FS(), name)
+		data, err := fs.ReadFile(d.model.Side(clip.ImageSide).FS(), name)
 		var p preparation
 		if err != nil || json.Unmarshal(data, &p) != nil {
 			continue

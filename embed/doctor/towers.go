@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/clipsearch/clipsearch"
+	"github.com/clipsearch/clipsearch/clip"
 )
 
 // checkImages runs the image tower on the album.
@@ -166,7 +167,7 @@ func (d *doctor) said() int {
 		Projection int `json:"projection_dim"`
 		Embed      int `json:"embed_dim"`
 	}
-	if data, err := fs.ReadFile(d.model.FS(), "config.json"); err != nil || json.Unmarshal(data, &c) != nil {
+	if data, err := fs.ReadFile(d.model.Side(clip.ImageSide).FS(), "config.json"); err != nil || json.Unmarshal(data, &c) != nil {
 		return 0
 	}
 	return max(c.Projection, c.Embed)

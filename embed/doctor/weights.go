@@ -88,7 +88,7 @@ func some(list []string) string {
 func (w *weighed) file(m clip.Model, name string) error {
 	switch path.Ext(name) {
 	case ".safetensors":
-		return w.safetensors(m.FS(), name)
+		return w.safetensors(m, name)
 	case ".onnx":
 		return w.onnx(m, name)
 	}
@@ -98,14 +98,21 @@ func (w *weighed) file(m clip.Model, name string) error {
 // safetensorKinds are the types that matter here; the rest are integers.
 var safetensorKinds = map[string]kind{"F64": float64s, "F32": float32s, "F16": float16s, "BF16": bfloat16s, "I8": int8s, "U8": uint8s}
 
-func (w *weighed) safetensors(fsys fs.FS, name string) error {
-	weights, err := clip.OpenWeights(fsys, name)
+func (w *weighed) safetensors(m clip.Model, name string) error {
+	weights, err := clip.OpenWeights(m.FS(), name)
 	if err != nil {
 		return err
 	}
 	defer weights.Close()
+	side := ""
+	if m.Paired() {
+		side, _, _ = strings.Cut(name, "/")
+	}
 	var list []tensor
 	for _, name := range weights.Names() {
+		if foreign(side, name) {
+			continue
+		}
 		t, _ := weights.Tensor(name)
 		raw, err := weights.Raw(t)
 		if err != nil {
@@ -117,7 +124,20 @@ func (w *weighed) safetensors(fsys fs.FS, name string) error {
 		}
 		list = append(list, tensor{name: name, kind: safetensorKinds[t.Type], shape: shape, at: raw, bytes: t.Bytes})
 	}
-	return w.walk(list, nil, "")
+	return w.walk(list, nil, side)
+}
+
+// foreign reports whether a tensor of one of a pair is of the tower that the pair does
+// not have from there.
+func foreign(side, tensor string) bool {
+	of := towerOf(tensor)
+	switch side {
+	case imageTower:
+		return of == textTower || slices.Contains(placeTables, tensor)
+	case textTower:
+		return of == imageTower || tensor == "logit_scale"
+	}
+	return false
 }
 
 func (w *weighed) onnx(m clip.Model, name string) error {

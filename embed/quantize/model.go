@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"image"
 	"io/fs"
-	"path"
 
 	"github.com/clipsearch/clipsearch"
 	"github.com/clipsearch/clipsearch/clip"
@@ -47,24 +46,11 @@ func Write(m clip.Model, dir string, pictures []image.Image) (clip.Model, error)
 
 // open reads a tower's graph.
 func open(m clip.Model, side clip.Side) (Source, error) {
-	name := m.Image
-	if side == clip.TextSide {
-		name = m.Text
-	}
-	data, err := fs.ReadFile(m.FS(), name)
+	g, err := m.ReadGraph(side)
 	if err != nil {
 		return Source{}, err
 	}
-	g, err := onnx.Read(data)
-	if err != nil {
-		return Source{}, fmt.Errorf("read %s of model %s: %w: %w", name, m.Name, err, clipsearch.ErrInvalid)
-	}
 	s := Source{Graph: g, FS: m.FS(), Folder: m.Path(".")}
-	for _, t := range g.Initializers {
-		if t.External != nil {
-			t.External.Location = path.Join(path.Dir(name), t.External.Location)
-		}
-	}
 	if side == clip.ImageSide {
 		s.Input, s.bytes = pictureInput(g)
 		s.Size = m.Preprocess.Size
