@@ -52,11 +52,12 @@ func Mismatch(image, text Model, imageDim, textDim int) error {
 }
 
 // newPair describes a pair as if it were one model: files are below image and text.
+// Its dimension is known where both are.
 func newPair(image, text Model) Model {
 	m := Model{
-		Version: pairVersion, Layout: pairLayout, Name: path.Base(image.Name) + "+" + path.Base(text.Name),
+		Version: pairVersion, Layout: pairLayout, Name: lastName(image.Name) + "+" + lastName(text.Name),
 		Architecture: image.Architecture + "+" + text.Architecture, Licence: bothLicences(image.Licence, text.Licence),
-		Dim: cmp.Or(image.Dim, text.Dim), ContextLength: text.ContextLength, LogitScale: image.LogitScale, LogitBias: image.LogitBias,
+		Dim: min(image.Dim, text.Dim), ContextLength: text.ContextLength, LogitScale: image.LogitScale, LogitBias: image.LogitBias,
 		Precision: image.Precision, Preprocess: image.Preprocess, Tokenizer: text.Tokenizer, CutTexts: text.CutTexts,
 		Image: path.Join(string(ImageSide), image.Image), Text: path.Join(string(TextSide), text.Text),
 		fsys: pairFS{image.fsys, text.fsys}, halves: &halves{image, text},
@@ -74,6 +75,12 @@ func newPair(image, text Model) Model {
 		}
 	}
 	return m
+}
+
+// lastName is what a model is called without whose it is, and at which revision.
+func lastName(name string) string {
+	name, _, _ = strings.Cut(name, "@")
+	return path.Base(name)
 }
 
 var bothSides = []Side{ImageSide, TextSide}

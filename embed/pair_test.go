@@ -134,13 +134,15 @@ func TestPairOfGraphs(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	m, err = clip.Pair(image, text(4))
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := embed.Open(m, embed.Options{Library: library(t)})
-	defer e.Close()
-	if _, err := e.Dim(); !errors.Is(err, clipsearch.ErrInvalid) || !strings.Contains(err.Error(), "another model") {
-		t.Errorf("Dim() of towers of 3 and 4 numbers: %v", err)
+	for _, other := range []clip.Model{text(4), readModel(t, "testdata/models/multilingual-clip", "")} {
+		m, err := clip.Pair(image, other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := embed.Open(m, embed.Options{Library: library(t)})
+		defer e.Close()
+		if _, err := e.Dim(); !errors.Is(err, clipsearch.ErrInvalid) || !strings.Contains(err.Error(), "another model") {
+			t.Errorf("Dim() of towers of different numbers: %v", err)
+		}
 	}
 }

@@ -270,11 +270,23 @@ func noModel(names []string, w Wish) error {
 	case len(onnx) > 0:
 		return fmt.Errorf("its ONNX files are not in a layout known here: name those of both towers with --file (there are %s): %w", some(onnx), clipsearch.ErrInvalid)
 	case len(pickles) > 0:
-		return fmt.Errorf("its weights are pickles only (%s), which can run code when they are opened, so they are not: take a repository with safetensors or ONNX (`clipsearch model list` knows some, REPO@refs/pr/N may hold the hub's own conversion), or save it once with Python's save_pretrained: %w", some(pickles), clipsearch.ErrInvalid)
+		return fmt.Errorf("its weights are pickles only (%s), which can run code when they are opened, so they are not: take a repository with safetensors or ONNX (`clipsearch model list` knows some, REPO@refs/pr/N may hold the hub's own conversion), "+
+			"or convert it where you trust it, with `%s` in its folder, which `clipsearch model import` then reads (a text tower alone with the model whose pictures it is for: IMAGE-MODEL --text FOLDER): %w", some(pickles), conversion(pickles), clipsearch.ErrInvalid)
 	case len(foreign) > 0:
 		return fmt.Errorf("its weights are for other programs only (%s): take a repository with safetensors or ONNX: %w", some(foreign), clipsearch.ErrInvalid)
 	}
 	return fmt.Errorf("it holds no model (there are %s): %w", some(names), clipsearch.ErrInvalid)
+}
+
+// conversion is the command that makes safetensors of a pickle. No name from the hub
+// goes into it but PyTorch's usual one.
+func conversion(pickles []string) string {
+	const usual = "pytorch_model.bin"
+	file := "FILE"
+	if slices.Contains(pickles, usual) {
+		file = usual
+	}
+	return fmt.Sprintf(`python -c "import torch, safetensors.torch as s; s.save_file({k: v.clone().contiguous() for k, v in torch.load('%s', weights_only=True).items()}, 'model.safetensors')"`, file)
 }
 
 // some is a few names, for a message.

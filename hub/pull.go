@@ -81,7 +81,7 @@ func (h *Hub) Pull(ctx context.Context, r Repo, o Order) (Pulled, error) {
 }
 
 // twoTowers are the model types of config.json that name both towers, or one of a pair.
-var twoTowers = []string{"clip", "siglip", "siglip2", "chinese_clip", "altclip", "metaclip_2", "vision-text-dual-encoder", "jina_clip", "m-clip", "mobileclip", "open_clip"}
+var twoTowers = []string{"clip", "siglip", "siglip2", "chinese_clip", "altclip", "metaclip_2", "vision-text-dual-encoder", "jina_clip", "m-clip", "mobileclip", "open_clip", "clip_vision_model", "clip_text_model"}
 
 // runs refuses weights that config.json calls something else than a two-tower model:
 // a language model has the same files.

@@ -17,6 +17,7 @@ type Known struct {
 	Revision string   `json:"revision,omitempty"` // the commit that was looked at; none: main
 	Folder   string   `json:"folder,omitempty"`   // of the model, where the repository holds several
 	Layout   string   `json:"layout"`
+	Images   *Tower   `json:"image_tower,omitempty"` // where that is another repository's
 	Licence  string   `json:"licence"`
 	Terms    string   `json:"terms,omitempty"` // where they are, of licences that allow no commercial use
 	Speaks   []string `json:"languages"`       // ISO 639-1
@@ -31,6 +32,17 @@ type Known struct {
 
 	Recalls Recalls `json:"recalls"`
 }
+
+// Tower is the image tower of a model whose own repository has the text tower alone.
+type Tower struct {
+	Repo     string   `json:"repo"`
+	Revision string   `json:"revision,omitempty"`
+	Files    []string `json:"files,omitempty"` // its weights, as globs; none: as the layout suggests
+	Licence  string   `json:"licence"`
+}
+
+// Source is where it is fetched from.
+func (t Tower) Source() Repo { return Repo{t.Repo, t.Revision} }
 
 // Recalls are published figures, in percent. A list is R@1, R@5, R@10; or R@1 alone.
 type Recalls struct {

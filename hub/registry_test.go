@@ -17,7 +17,7 @@ func TestRegistry(t *testing.T) {
 		if k.Revision != "" && !commitID.MatchString(k.Revision) {
 			t.Errorf("%s: revision %q is no commit", k.Name, k.Revision)
 		}
-		if !slices.Contains([]string{"transformers.js", "visual-textual", "rclip", "joint", "open_clip", "transformers"}, k.Layout) || k.Licence == "" {
+		if !slices.Contains([]string{"transformers.js", "visual-textual", "rclip", "joint", "open_clip", "transformers", "sentence-transformers", "fastembed"}, k.Layout) || k.Licence == "" {
 			t.Errorf("%s: layout %q, licence %q", k.Name, k.Layout, k.Licence)
 		}
 		if k.Dim < 256 || k.Dim > 2048 || k.ImageSize < 224 || k.ImageSize > 512 || k.Context < 52 || k.Memory < 200 || k.Memory > 20_000 {
@@ -28,6 +28,16 @@ func TestRegistry(t *testing.T) {
 		}
 		if len(k.Speaks) == 0 || !slices.IsSorted(k.Speaks) || k.Folder != "" && !validPath(k.Folder) {
 			t.Errorf("%s speaks %q, lies in %q", k.Name, k.Speaks, k.Folder)
+		}
+		if tower := k.Images; tower != nil {
+			if _, err := ParseRepo(tower.Source().String()); err != nil || tower.Licence == "" || tower.Repo == k.Repo || NonCommercial(tower.Licence) {
+				t.Errorf("%s: image tower %+v: %v", k.Name, tower, err)
+			}
+			for _, f := range tower.Files {
+				if c, err := Choose([]string{f}, Wish{Files: tower.Files}); err != nil || len(c.Files) != 1 {
+					t.Errorf("%s: %q gives %q, %v", k.Name, f, c.Files, err)
+				}
+			}
 		}
 		k.Recalls.check(t, k.Name)
 	}

@@ -25,7 +25,7 @@ import (
 const scriptCommit = "5c1d5c1d5c1d5c1d5c1d5c1d5c1d5c1d5c1d5c1d"
 
 // serveHub answers as a hub does for repositories that are folders of dir, each at one
-// commit. What is called gated wants the token hf_good, what is called wrong is listed
+// commit, and at any that the registry names. What is called gated wants the token hf_good, what is called wrong is listed
 // with another digest than it has; a file LICENCE says what its card's licence is.
 func serveHub(dir string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -39,10 +39,10 @@ func serveHub(dir string) http.HandlerFunc {
 		switch st, err := os.Stat(root); {
 		case err != nil || !st.IsDir():
 			fail(404, "RepoNotFound")
-		case len(parts) < 4 || parts[3] != "main" && parts[3] != scriptCommit:
+		case len(parts) < 4 || parts[3] != "main" && len(parts[3]) != len(scriptCommit):
 			fail(404, "RevisionNotFound")
 		case p != r.URL.Path:
-			listFolder(w, root)
+			listFolder(w, root, parts[3])
 		case strings.Contains(root, "gated") && r.Header.Get("Authorization") != "Bearer hf_good":
 			fail(401, "GatedRepo")
 		default:
@@ -51,7 +51,10 @@ func serveHub(dir string) http.HandlerFunc {
 	}
 }
 
-func listFolder(w http.ResponseWriter, root string) {
+func listFolder(w http.ResponseWriter, root, commit string) {
+	if commit == "main" {
+		commit = scriptCommit
+	}
 	var siblings []any
 	licence := ""
 	_ = filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
@@ -74,7 +77,7 @@ func listFolder(w http.ResponseWriter, root string) {
 		siblings = append(siblings, s)
 		return err
 	})
-	json.NewEncoder(w).Encode(map[string]any{"sha": scriptCommit, "cardData": map[string]any{"license": licence}, "siblings": siblings}) //nolint:errcheck // the client may be gone
+	json.NewEncoder(w).Encode(map[string]any{"sha": commit, "cardData": map[string]any{"license": licence}, "siblings": siblings}) //nolint:errcheck // the client may be gone
 }
 
 // scriptHub is the scripts' command hub DIR: it serves the folders ORG/NAME of DIR as

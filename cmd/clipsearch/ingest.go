@@ -180,7 +180,7 @@ func (a *app) openStore(ctx context.Context, o ingestOptions) (ingest.Store, *em
 // seesPictures returns an error if a model has no tower for pictures.
 func seesPictures(m clip.Model) error {
 	if m.Image == "" {
-		return mistake("model %s reads texts only: bring the vectors of pictures with --vectors and --paths, or name a model that sees pictures too", m.Name)
+		return mistake("model %s reads texts only: pair it with the model whose pictures it is for (`clipsearch model import IMAGE-MODEL --text %s --out DIR`), or bring the vectors of pictures with --vectors and --paths", m.Name, m.Name)
 	}
 	return nil
 }

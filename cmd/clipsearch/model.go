@@ -75,7 +75,7 @@ func (a *app) printModel(i modelInfo) error {
 }
 
 func newModelImportCommand(a *app) *cobra.Command {
-	var out string
+	var out, text string
 	cmd := &cobra.Command{
 		Use:   "import DIR|REPO",
 		Short: "Copy a model and write its manifest",
@@ -85,24 +85,36 @@ or one model.onnx with either tower or both; or the safetensors of transformers 
 loads its towers, and copies what it needs with a manifest of its sizes, preprocessing, tokenizer
 and SHA-256. A REPO of the hub has been pulled before.
 
+--text takes the text tower and the tokenizer of another model, which was made for the image
+tower of this one: Multilingual-CLIP's for OpenAI's models, or the other half of a model that
+lies in two repositories.
+
 With --precision int8 it makes the weights of linear layers, large tables and convolutions int8,
 compares the vectors of photographs and captions with those of fp32, and keeps fp32 where they
 are too far from them. It exits with 0 then too: "precision" of --json says what was kept.`,
-		Args: exactArgs(1, "one DIR or REPO"),
-		RunE: func(cmd *cobra.Command, args []string) error { return runModelImport(cmd.Context(), a, args[0], out) },
+		Example: `  clipsearch model import clip-vit-b-32 --text ./XLM-Roberta-Large-Vit-B-32 --out multilingual`,
+		Args:    exactArgs(1, "one DIR or REPO"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runModelImport(cmd.Context(), a, args[0], text, out)
+		},
 	}
+	cmd.Flags().StringVar(&text, "text", "", "pair it with the text tower of this other `DIR|REPO`")
 	cmd.Flags().StringVar(&out, "out", "", "write to `DIR` (default: the user's models, under the directory's name)")
 	return cmd
 }
 
-func runModelImport(ctx context.Context, a *app, from, out string) error {
+func runModelImport(ctx context.Context, a *app, from, text, out string) error {
+	read := func() (clip.Model, error) { return a.readModel(from) }
+	if text != "" {
+		read = func() (clip.Model, error) { return a.readPair(from, text) }
+	}
 	var m clip.Model
 	var err error
 	quantized := false // here
 	if a.options.precision == "int8" {
-		m, quantized, err = a.float32Model(from)
+		m, quantized, err = a.float32Model(read)
 	} else {
-		m, err = a.readModel(from)
+		m, err = read()
 	}
 	if err != nil {
 		return err

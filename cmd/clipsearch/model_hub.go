@@ -88,13 +88,22 @@ func (a *app) home() string {
 type source struct {
 	repo  hub.Repo
 	known hub.Known // zero if the registry does not have it
+	globs []string  // of the weights; nil: as known has them
+}
+
+// files are the globs that hub.Wish wants.
+func (s source) files() []string {
+	if s.globs != nil {
+		return s.globs
+	}
+	return s.known.Files()
 }
 
 // sourceOf reads a short name of the registry, perhaps with @REV, or ORG/NAME[@REV].
 func sourceOf(name string) (source, error) {
 	short, revision, pinned := strings.Cut(name, "@")
 	if k, ok := hub.Lookup(short); ok {
-		s := source{k.Source(), k}
+		s := source{repo: k.Source(), known: k}
 		if pinned {
 			r, err := hub.ParseRepo(k.Repo + "@" + revision)
 			s.repo = r
@@ -122,7 +131,8 @@ func (s source) dir(snapshot string) string {
 }
 
 // hubModel reads the model that a name means, if it has the form of one of the hub's:
-// from what is installed, without asking anybody.
+// from what is installed, without asking anybody. An image tower that is in another
+// repository comes from there.
 func (a *app) hubModel(name string) (m clip.Model, meant bool, err error) {
 	s, err := sourceOf(name)
 	if err != nil {
@@ -132,18 +142,49 @@ func (a *app) hubModel(name string) (m clip.Model, meant bool, err error) {
 	if err != nil {
 		return m, true, err
 	}
-	snap, err := h.Find(s.repo)
-	if errors.Is(err, clipsearch.ErrNotFound) {
+	if m, err = a.installed(h, s, name); errors.Is(err, clipsearch.ErrNotFound) {
 		return m, true, mistake("model %s is not installed, and it is no directory: get it with `clipsearch model pull %s`", name, name)
 	}
 	if err != nil {
 		return m, true, err
 	}
+	images, apart := s.images()
+	if !apart {
+		return m, true, nil
+	}
+	tower, err := a.installed(h, images, name)
+	tower.Name = images.repo.Name
+	if errors.Is(err, clipsearch.ErrNotFound) {
+		return m, true, lacksImages{mistake("the image tower of model %s, %s, is not installed: get it with `clipsearch model pull %s`", name, images.repo, name)}
+	}
+	if err != nil {
+		return m, true, err
+	}
+	both, err := clip.Pair(tower, m)
+	both.Name = name
+	return both, true, err
+}
+
+// images is where the image tower comes from, where that is another repository.
+func (s source) images() (source, bool) {
+	t := s.known.Images
+	if t == nil {
+		return source{}, false
+	}
+	return source{repo: t.Source(), known: hub.Known{Licence: t.Licence}, globs: t.Files}, true
+}
+
+// installed reads what is installed of a repository, for the model of that name.
+func (a *app) installed(h *hub.Hub, s source, name string) (m clip.Model, err error) {
+	snap, err := h.Find(s.repo)
+	if err != nil {
+		return m, err
+	}
 	if m, err = clip.ReadModel(s.dir(snap.Dir), a.options.precision); err != nil {
-		if lacks := snap.Lacks(hub.Wish{Precision: a.options.precision, Files: s.known.Files()}); lacks != nil {
+		if lacks := snap.Lacks(hub.Wish{Precision: a.options.precision, Files: s.files()}); lacks != nil {
 			err = mistake("what is installed of %s is not all that is needed: get the rest with `clipsearch model pull %s`", name, name)
 		}
-		return m, true, err
+		return m, err
 	}
 	m.Name = name
 	m.Licence = cmp.Or(m.Licence, s.known.Licence, snap.Licence())
@@ -151,5 +192,5 @@ func (a *app) hubModel(name string) (m clip.Model, meant bool, err error) {
 	for _, f := range m.Files {
 		sums[f.Name] = f.SHA256
 	}
-	return m, true, snap.Prove(sums)
+	return m, snap.Prove(sums)
 }

@@ -43,14 +43,14 @@ func (g gate) String() string {
 
 // float32Model reads the model that is imported as int8: its float32 files, of which
 // int8 is made here. Where there are none, it is the int8 files as they are: false.
-func (a *app) float32Model(from string) (clip.Model, bool, error) {
+func (a *app) float32Model(read func() (clip.Model, error)) (clip.Model, bool, error) {
 	defer func(p string) { a.options.precision = p }(a.options.precision)
 	a.options.precision = "fp32"
-	if m, err := a.readModel(from); err == nil {
+	if m, err := read(); err == nil {
 		return m, true, nil
 	}
 	a.options.precision = "int8"
-	m, err := a.readModel(from)
+	m, err := read()
 	return m, false, err
 }
 
@@ -71,14 +71,21 @@ func (a *app) writeInt8(ctx context.Context, m clip.Model, dir string) (gate, er
 		g.model = m
 		return a.keepFloat32(g, dir)
 	}
-	if g.model = small; m.Built() {
-		return g, small.WriteModel(dir)
+	g.model = small
+	switch {
+	case m.Paired():
+		err = finishPair(small, dir)
+	case m.Built():
+		err = small.WriteModel(dir)
 	}
-	return g, nil
+	return g, err
 }
 
 // inInt8 returns m in int8: built so, or written to dir.
 func (a *app) inInt8(m clip.Model, dir string) (clip.Model, error) {
+	if m.Paired() {
+		return a.pairInInt8(m, dir)
+	}
 	if m.Built() {
 		m.Precision = "int8"
 		return m, nil

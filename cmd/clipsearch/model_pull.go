@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,17 +59,44 @@ func runModelPull(ctx context.Context, a *app, o pullOptions, name string) error
 	if !a.options.quiet {
 		h.Notice = func(s string) { fmt.Fprintln(a.stderr, s) }
 	}
-	wish := hub.Wish{Precision: a.options.precision, Files: o.files}
-	if len(wish.Files) == 0 {
-		wish.Files = s.known.Files()
+	if len(o.files) > 0 {
+		s.globs = o.files
 	}
-	if h.Offline {
-		return a.printInstalled(h, s, name, wish)
+	if !h.Offline {
+		if err := s.allowed(name, o.files, o.accept); err != nil {
+			return err
+		}
 	}
-	if err := s.allowed(name, wish, o.accept); err != nil {
+	whole := pulled{source: s}
+	if whole.Pulled, err = a.pull(ctx, h, s, o, name); err != nil {
 		return err
 	}
-	bar := a.newPullBar(name)
+	if images, apart := s.images(); apart {
+		whole.images = &pulled{source: images}
+		if whole.images.Pulled, err = a.pull(ctx, h, images, o, name); err != nil {
+			return fmt.Errorf("the image tower of %s: %w", name, err)
+		}
+	}
+	return a.printPulled(name, whole)
+}
+
+// pulled is what a pull has brought, or found.
+type pulled struct {
+	hub.Pulled
+	source source
+	images *pulled // the image tower, where that is another repository's
+}
+
+// licence is the registry's, else what the hub says.
+func (p pulled) licence() string { return cmp.Or(p.source.known.Licence, p.Licence) }
+
+// pull brings one repository.
+func (a *app) pull(ctx context.Context, h *hub.Hub, s source, o pullOptions, name string) (hub.Pulled, error) {
+	wish := hub.Wish{Precision: a.options.precision, Files: s.files()}
+	if h.Offline {
+		return pullOffline(h, s, wish)
+	}
+	bar := a.newPullBar(s.repo.Name)
 	p, err := h.Pull(ctx, s.repo, hub.Order{
 		Wish: wish, Progress: bar.set,
 		Agree: func(l hub.Listing, _ hub.Choice) error {
@@ -80,17 +108,14 @@ func runModelPull(ctx context.Context, a *app, o pullOptions, name string) error
 	})
 	bar.done()
 	if err != nil && ctx.Err() != nil {
-		return fmt.Errorf("pull %s: interrupted: what has come is kept, pull again to go on", name)
+		return p, fmt.Errorf("pull %s: interrupted: what has come is kept, pull again to go on", name)
 	}
-	if err != nil {
-		return err
-	}
-	return a.printPulled(name, s, p)
+	return p, err
 }
 
 // allowed returns an error if the registry knows, before anything is asked, that a pull
 // cannot be meant so: of a licence that is not accepted, or of several models at once.
-func (s source) allowed(name string, wish hub.Wish, accept bool) error {
+func (s source) allowed(name string, files []string, accept bool) error {
 	var names []string
 	for _, k := range hub.KnownAs(s.repo.Name) {
 		if k.NonCommercial() && !accept {
@@ -98,7 +123,7 @@ func (s source) allowed(name string, wish hub.Wish, accept bool) error {
 		}
 		names = append(names, k.Name)
 	}
-	if len(names) > 1 && len(wish.Files) == 0 {
+	if len(names) > 1 && len(files) == 0 && s.known.Folder == "" {
 		return mistake("%s holds several models: pull one by its name (%s), or name files with --file", name, strings.Join(names, ", "))
 	}
 	return nil
@@ -112,49 +137,60 @@ func unaccepted(name, licence, terms string) error {
 	return mistake("%s may not be used commercially (licence: %s): if that suits you, pull it with --accept-licence", name, licence)
 }
 
-// printInstalled is a pull without the network: it is done if the model is there.
-func (a *app) printInstalled(h *hub.Hub, s source, name string, wish hub.Wish) error {
+// pullOffline is a pull without the network: it is done if the model is there.
+func pullOffline(h *hub.Hub, s source, wish hub.Wish) (hub.Pulled, error) {
 	snap, err := h.Find(s.repo)
 	if errors.Is(err, clipsearch.ErrNotFound) {
-		return fmt.Errorf("%s is not installed, and HF_HUB_OFFLINE is set, so it cannot be fetched: unset it and pull again", name)
+		return hub.Pulled{}, fmt.Errorf("%s is not installed, and HF_HUB_OFFLINE is set, so it cannot be fetched: unset it and pull again", s.repo)
 	}
 	if err != nil {
-		return err
+		return hub.Pulled{}, err
 	}
-	p, err := snap.Describe(wish)
-	if err != nil {
-		return err
-	}
-	return a.printPulled(name, s, p)
+	return snap.Describe(wish)
 }
 
-func (a *app) printPulled(name string, s source, p hub.Pulled) error {
-	licence := p.Licence
-	if s.known.Licence != "" {
-		licence = s.known.Licence
+// pulledJSON is what --json prints of a repository.
+type pulledJSON struct {
+	Name     string           `json:"name"`
+	Repo     string           `json:"repo"`
+	Revision string           `json:"revision"`
+	Path     string           `json:"path"`
+	Layout   string           `json:"layout"`
+	Licence  string           `json:"licence"`
+	Files    []hub.PulledFile `json:"files"`
+	Bytes    int64            `json:"bytes"`
+	Loaded   int64            `json:"downloaded_bytes"`
+	Images   *pulledJSON      `json:"image_tower,omitempty"`
+}
+
+func (p pulled) json(name string) *pulledJSON {
+	j := &pulledJSON{name, p.Repo.Name, p.Commit, p.source.dir(p.Dir), p.Layout, p.licence(), p.Files, p.Bytes, p.Loaded, nil}
+	if p.images != nil {
+		j.Images = p.images.json(p.images.Repo.Name)
 	}
+	return j
+}
+
+func (a *app) printPulled(name string, p pulled) error {
 	if a.options.json {
-		return a.printJSON(struct {
-			Name     string           `json:"name"`
-			Repo     string           `json:"repo"`
-			Revision string           `json:"revision"`
-			Path     string           `json:"path"`
-			Layout   string           `json:"layout"`
-			Licence  string           `json:"licence"`
-			Files    []hub.PulledFile `json:"files"`
-			Bytes    int64            `json:"bytes"`
-			Loaded   int64            `json:"downloaded_bytes"`
-		}{name, p.Repo.Name, p.Commit, s.dir(p.Dir), p.Layout, licence, p.Files, p.Bytes, p.Loaded})
+		return a.printJSON(p.json(name))
 	}
-	if licence == "" {
-		licence = "not told: see its page"
+	list := []pulled{p}
+	if p.images != nil {
+		list = append(list, *p.images)
 	}
-	what := "all of it was there"
-	if p.Loaded > 0 {
-		what = humanize.Bytes(uint64(p.Loaded)) + " loaded"
+	for i, p := range list {
+		what, called := "all of it was there", name
+		if p.Loaded > 0 {
+			what = humanize.Bytes(uint64(p.Loaded)) + " loaded"
+		}
+		if i > 0 {
+			called = "its image tower, " + p.Repo.Name
+		}
+		fmt.Fprintf(a.stdout, "%s at %.12s: %d files, %s, %s\nlicence: %s\n%s\n",
+			called, p.Commit, len(p.Files), humanize.Bytes(uint64(p.Bytes)), what, cmp.Or(p.licence(), "not told: see its page"), p.source.dir(p.Dir))
 	}
-	_, err := fmt.Fprintf(a.stdout, "%s at %.12s: %d files, %s, %s\nlicence: %s\n%s\nuse it with --model %s\n",
-		name, p.Commit, len(p.Files), humanize.Bytes(uint64(p.Bytes)), what, licence, s.dir(p.Dir), name)
+	_, err := fmt.Fprintf(a.stdout, "use it with --model %s\n", name)
 	return err
 }
 

@@ -44,11 +44,16 @@ func TestScripts(t *testing.T) {
 		t.Logf("scripts that need a model are skipped: %v", liberr)
 	}
 	fixtures, _ := filepath.Abs("../../../shared/fixtures")
+	checkpoints, err := filepath.Abs("../../embed/testdata/models")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", scriptDir),
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("PHOTOS", photos)
 			e.Setenv("FIXTURES", fixtures)
+			e.Setenv("CHECKPOINTS", checkpoints)
 			e.Setenv("ONNXRUNTIME_LIB", lib.Path)
 			e.Setenv(asProgram, "1")
 			e.Setenv("CLIPSEARCH_INDEX", filepath.Join(e.WorkDir, "index"))
