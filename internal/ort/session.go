@@ -146,8 +146,8 @@ func sessionOptions(o Options) (*onnx.SessionOptions, error) {
 	return so, nil
 }
 
-// Close waits for the runs that are under way and frees the session. A second
-// Close does nothing.
+// Close waits for the runs that are under way and frees the session and its memory.
+// A second Close does nothing.
 func (s *Session) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -156,6 +156,7 @@ func (s *Session) Close() error {
 	}
 	session := s.session
 	s.session = nil
+	defer giveBack()
 	return session.Destroy()
 }
 
