@@ -50,6 +50,7 @@ var origins = []origin{
 // readWeights makes the manifest of a directory of weights. It returns
 // fs.ErrNotExist where there are none.
 func readWeights(fsys fs.FS, precision string) (Model, error) {
+	found := false
 	for _, o := range origins {
 		if _, err := fs.Stat(fsys, o.config); err != nil {
 			continue
@@ -61,12 +62,29 @@ func readWeights(fsys fs.FS, precision string) (Model, error) {
 		if i < 0 {
 			continue
 		}
+		found = true
 		m, ok, err := o.read(fsys, o.weights[i], precision)
 		if ok || err != nil {
 			return m, err
 		}
 	}
-	return Model{}, fs.ErrNotExist
+	if !found {
+		return Model{}, fs.ErrNotExist
+	}
+	return Model{}, refuseType(fsys)
+}
+
+// refuseType says what lies in a directory of weights that no origin knows.
+func refuseType(fsys fs.FS) error {
+	var c struct {
+		ModelType     string   `json:"model_type"`
+		Architectures []string `json:"architectures"`
+	}
+	if err := readJSON(fsys, "config.json", &c); err != nil {
+		return err
+	}
+	return fmt.Errorf("config.json: a model of the type %.100q, saved as %.100q, is not built here from its weights: take a repository with ONNX files of it: %w",
+		c.ModelType, c.Architectures, clipsearch.ErrInvalid)
 }
 
 func (o origin) read(fsys fs.FS, weights, precision string) (Model, bool, error) {

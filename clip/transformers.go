@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/clipsearch/clipsearch"
 	"github.com/clipsearch/clipsearch/onnx"
 )
 
@@ -38,48 +39,60 @@ type hfConfig struct {
 // hfFamily is a model type of transformers.
 type hfFamily struct {
 	text, vision hfTower // the defaults of its configuration classes
+	lone         Side    // the tower whose own configuration config.json is; "": it has those of two
 	clean        string  // what its tokenizer does to words before tokenizer.json's rules
 	towers       func(c hfConfig, b *builder)
 	// tokens sets how its ids are filled up, after the tokenizer was found.
 	tokens func(c hfConfig, m *Model) error
 }
 
-// clipVision are the defaults of the image towers that transformers derived from
-// CLIP's.
-var clipVision = hfTower{Heads: 12, Act: "quick_gelu", Epsilon: 1e-5, ImageSize: 224}
+// The defaults of CLIP's towers, and of those that transformers derived from them,
+// and of SigLIP's.
+var (
+	clipText     = hfTower{Heads: 8, Act: "quick_gelu", Epsilon: 1e-5, Positions: 77, EOS: json.RawMessage("49407")}
+	clipVision   = hfTower{Heads: 12, Act: "quick_gelu", Epsilon: 1e-5, ImageSize: 224}
+	siglipText   = hfTower{Heads: 12, Act: "gelu_pytorch_tanh", Epsilon: 1e-6, Positions: 64}
+	siglipVision = hfTower{Heads: 12, Act: "gelu_pytorch_tanh", Epsilon: 1e-6, ImageSize: 224}
+)
+
+func clipTokens(_ hfConfig, m *Model) error {
+	m.Tokenizer.Pad, m.Tokenizer.PadTo = 0, 0 // causal: what fills up is not seen
+	return nil
+}
+
+func siglipTokens(_ hfConfig, m *Model) error {
+	m.Tokenizer.PadTo = m.ContextLength
+	if m.kind == "unigram" { // the first SigLIP; the second reads punctuation
+		m.Tokenizer.Clean = "canonicalize"
+	}
+	return nil
+}
 
 // hfFamilies are the model types that are built here.
 var hfFamilies = map[string]hfFamily{
 	"clip": {
-		text:   hfTower{Heads: 8, Act: "quick_gelu", Epsilon: 1e-5, Positions: 77, EOS: json.RawMessage("49407")},
-		vision: clipVision,
-		clean:  "open_clip", towers: hfCLIP,
-		tokens: func(_ hfConfig, m *Model) error {
-			m.Tokenizer.Pad, m.Tokenizer.PadTo = 0, 0 // causal: what fills up is not seen
-			return nil
-		},
+		text: clipText, vision: clipVision,
+		clean: "open_clip", towers: hfCLIP, tokens: clipTokens,
 	},
+	"clip_vision_model": {vision: clipVision, lone: ImageSide, towers: hfCLIPVisionAlone},
+	"clip_text_model":   {text: clipText, lone: TextSide, clean: "open_clip", towers: hfCLIPTextAlone, tokens: clipTokens},
 	"metaclip_2": { // CLIP with other words; an end token 2 is one
-		text:   hfTower{Heads: 8, Act: "quick_gelu", Epsilon: 1e-5, Positions: 77, EOS: json.RawMessage("49407")},
-		vision: clipVision,
-		clean:  "none", towers: hfCLIP,
+		text: clipText, vision: clipVision,
+		clean: "none", towers: hfCLIP,
 		tokens: func(_ hfConfig, m *Model) error {
 			m.Tokenizer.PadTo = 0
 			return nil
 		},
 	},
 	"siglip": {
-		text:   hfTower{Heads: 12, Act: "gelu_pytorch_tanh", Epsilon: 1e-6, Positions: 64},
-		vision: hfTower{Heads: 12, Act: "gelu_pytorch_tanh", Epsilon: 1e-6, ImageSize: 224},
-		clean:  "canonicalize", towers: hfSigLIP,
-		tokens: func(_ hfConfig, m *Model) error {
-			m.Tokenizer.PadTo = m.ContextLength
-			if m.kind == "unigram" { // the first SigLIP; the second reads punctuation
-				m.Tokenizer.Clean = "canonicalize"
-			}
-			return nil
-		},
+		text: siglipText, vision: siglipVision,
+		clean: "canonicalize", towers: hfSigLIP, tokens: siglipTokens,
 	},
+	"siglip_vision_model": {vision: siglipVision, lone: ImageSide, towers: hfSigLIPVisionAlone},
+	"siglip_text_model":   {text: siglipText, lone: TextSide, clean: "canonicalize", towers: hfSigLIPTextAlone, tokens: siglipTokens},
+	"bert":                {lone: TextSide, clean: "none", towers: hfEncoderAlone, tokens: encoderTokens},
+	"roberta":             {lone: TextSide, clean: "none", towers: hfEncoderAlone, tokens: encoderTokens},
+	"xlm-roberta":         {lone: TextSide, clean: "none", towers: hfEncoderAlone, tokens: encoderTokens},
 	"chinese_clip": {
 		text:   hfTower{Heads: 12, Act: "gelu", Epsilon: 1e-12, Positions: 512, Pad: new(int64(0))},
 		vision: clipVision,
@@ -95,13 +108,7 @@ var hfFamilies = map[string]hfFamily{
 	"vision-text-dual-encoder": { // any two encoders: their own types say what they are
 		vision: hfTower{ImageSize: 224},
 		clean:  "none", towers: hfDual,
-		tokens: func(c hfConfig, m *Model) error {
-			e, err := encoderConfig{hfTower: c.Text}.complete()
-			if err != nil {
-				return fmt.Errorf("config.json: %w", err)
-			}
-			return m.setMasked(e.hfTower, e.most(), e.most())
-		},
+		tokens: encoderTokens,
 	},
 }
 
@@ -124,6 +131,12 @@ func readHF(fsys fs.FS) (hfConfig, hfFamily, bool, error) {
 		return c, hfFamily{}, false, err
 	}
 	f, ok := hfFamilies[c.ModelType]
+	if f.lone != "" {
+		var err error
+		if c.Text, c.Vision, ok, err = readLone(fsys, f.lone); err != nil {
+			return c, f, false, err
+		}
+	}
 	if c.TextOnly != nil {
 		c.Text = *c.TextOnly
 	}
@@ -139,14 +152,21 @@ func describeTransformers(fsys fs.FS, m *Model) (bool, error) {
 	if !ok || err != nil {
 		return false, err
 	}
+	if kind := c.Text.ModelType; c.ModelType == "clip" && kind != "" && kind != "clip_text_model" { // rinna's Japanese CLIP has BERT there
+		return false, fmt.Errorf("config.json: a text tower of the type %.100q in a model of the type clip is not built here: %w", kind, clipsearch.ErrInvalid)
+	}
 	m.Layout, m.Architecture, m.Licence = "transformers", c.ModelType, c.License
-	m.Text, m.ContextLength, m.Tokenizer.Clean = m.Weights, c.Text.Positions, f.clean
 	if c.Vision.ImageSize > 0 {
 		m.Image = m.Weights
 		if err := m.prepare(fsys, "preprocessor_config.json", "floor", c.Vision.ImageSize); err != nil {
 			return false, err
 		}
 	}
+	if f.lone == ImageSide {
+		m.ContextLength, m.Tokenizer = 0, Words{}
+		return true, nil
+	}
+	m.Text, m.ContextLength, m.Tokenizer.Clean = m.Weights, c.Text.Positions, f.clean
 	words, err := readConfig(fsys, "config.json")
 	if err != nil {
 		return false, err
@@ -173,26 +193,29 @@ func transformersBuilder(fsys fs.FS) (builder, error) {
 // hfCLIP is transformers' CLIPModel.
 func hfCLIP(c hfConfig, b *builder) {
 	b.image = hfCLIPVision(c)
-	b.text = func(p *params) *onnx.Value {
-		const base = "text_model."
-		t := textTransformer{
-			tokens: base + "embeddings.token_embedding.weight", positions: base + "embeddings.position_embedding.weight",
-			normFinal: base + "final_layer_norm",
-			stack:     stack{heads: c.Text.Heads, activation: c.Text.Act, epsilon: c.Text.Epsilon, causal: true, names: hfBlock(base + "encoder")},
-			project:   func(p *params, x *onnx.Value) *onnx.Value { return p.linearExact(x, "text_projection") },
-		}
-		t.pool, t.eos = c.Text.ending(c.ModelType == "clip")
-		return t.build(p)
+	b.text = func(p *params) *onnx.Value { return hfCLIPText("text_model.", c.Text, c.ModelType == "clip").build(p) }
+}
+
+// hfCLIPText is the text tower of transformers' CLIPModel; clip says that an end token
+// of 2 is CLIP's mistake, and none of its words.
+func hfCLIPText(base string, c hfTower, clip bool) textTransformer {
+	t := textTransformer{
+		tokens: base + "embeddings.token_embedding.weight", positions: base + "embeddings.position_embedding.weight",
+		normFinal: base + "final_layer_norm",
+		stack:     stack{heads: c.Heads, activation: c.Act, epsilon: c.Epsilon, causal: true, names: hfBlock(base + "encoder")},
+		project:   func(p *params, x *onnx.Value) *onnx.Value { return p.linearExact(x, "text_projection") },
 	}
+	t.pool, t.eos = c.ending(clip)
+	return t
 }
 
 // hfCLIPVision is the image tower of transformers' CLIPModel, and of what was
 // derived from it.
 func hfCLIPVision(c hfConfig) func(*params) *onnx.Value {
-	return func(p *params) *onnx.Value { return hfCLIPVisionAt(p, "vision_model.", c.Vision) }
+	return func(p *params) *onnx.Value { return hfCLIPVisionAt(p, "vision_model.", c.Vision).build(p) }
 }
 
-func hfCLIPVisionAt(p *params, base string, c hfTower) *onnx.Value {
+func hfCLIPVisionAt(p *params, base string, c hfTower) vit {
 	names := hfBlock(base + "encoder")
 	if p.has(base + "encoder.layer.0.layer_norm1.weight") { // as transformers 5 saves AltCLIP
 		names = hfBlockIn(base + "encoder.layer")
@@ -202,7 +225,7 @@ func hfCLIPVisionAt(p *params, base string, c hfTower) *onnx.Value {
 		positions: base + "embeddings.position_embedding.weight", normPre: base + "pre_layrnorm", normPost: base + "post_layernorm", pool: "tok",
 		stack:   stack{heads: c.Heads, activation: c.Act, epsilon: c.Epsilon, names: names},
 		project: func(p *params, x *onnx.Value) *onnx.Value { return p.linearExact(x, "visual_projection") },
-	}.build(p)
+	}
 }
 
 // ending says which row of a text is its feature. Configurations of before
@@ -222,26 +245,28 @@ func (t hfTower) ending(clip bool) (pool string, eos int64) {
 // hfSigLIP is transformers' SiglipModel (Zhai et al. 2023), and SigLIP 2 at a fixed
 // resolution, which is one.
 func hfSigLIP(c hfConfig, b *builder) {
-	b.image = func(p *params) *onnx.Value {
-		const base = "vision_model."
-		const head = base + "head."
-		return vit{
-			size: c.Vision.ImageSize, patch: base + "embeddings.patch_embedding", positions: base + "embeddings.position_embedding.weight",
-			normPost: base + "post_layernorm", pool: "map",
-			stack: stack{heads: c.Vision.Heads, activation: c.Vision.Act, epsilon: c.Vision.Epsilon, names: hfBlock(base + "encoder")},
-			head: mapNames{
-				probe: head + "probe", qkvWeight: head + "attention.in_proj_weight", qkvBias: head + "attention.in_proj_bias",
-				out: head + "attention.out_proj", norm: head + "layernorm", fc1: head + "mlp.fc1", fc2: head + "mlp.fc2",
-			},
-		}.build(p)
+	b.image = func(p *params) *onnx.Value { return hfSigLIPVision("vision_model.", c.Vision).build(p) }
+	b.text = func(p *params) *onnx.Value { return hfSigLIPText("text_model.", c.Text).build(p) }
+}
+
+func hfSigLIPVision(base string, c hfTower) vit {
+	head := base + "head."
+	return vit{
+		size: c.ImageSize, patch: base + "embeddings.patch_embedding", positions: base + "embeddings.position_embedding.weight",
+		normPost: base + "post_layernorm", pool: "map",
+		stack: stack{heads: c.Heads, activation: c.Act, epsilon: c.Epsilon, names: hfBlock(base + "encoder")},
+		head: mapNames{
+			probe: head + "probe", qkvWeight: head + "attention.in_proj_weight", qkvBias: head + "attention.in_proj_bias",
+			out: head + "attention.out_proj", norm: head + "layernorm", fc1: head + "mlp.fc1", fc2: head + "mlp.fc2",
+		},
 	}
-	b.text = func(p *params) *onnx.Value {
-		const base = "text_model."
-		return textTransformer{
-			tokens: base + "embeddings.token_embedding.weight", positions: base + "embeddings.position_embedding.weight",
-			normFinal: base + "final_layer_norm", pool: "last",
-			stack:   stack{heads: c.Text.Heads, activation: c.Text.Act, epsilon: c.Text.Epsilon, names: hfBlock(base + "encoder")},
-			project: func(p *params, x *onnx.Value) *onnx.Value { return p.linearExact(x, base+"head") },
-		}.build(p)
+}
+
+func hfSigLIPText(base string, c hfTower) textTransformer {
+	return textTransformer{
+		tokens: base + "embeddings.token_embedding.weight", positions: base + "embeddings.position_embedding.weight",
+		normFinal: base + "final_layer_norm", pool: "last",
+		stack:   stack{heads: c.Heads, activation: c.Act, epsilon: c.Epsilon, names: hfBlock(base + "encoder")},
+		project: func(p *params, x *onnx.Value) *onnx.Value { return p.linearExact(x, base+"head") },
 	}
 }

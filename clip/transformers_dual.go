@@ -17,7 +17,7 @@ func hfDual(c hfConfig, b *builder) {
 			if p.has(base + base + "post_layernorm.weight") { // as it was saved until transformers 4
 				base += base
 			}
-			return hfCLIPVisionAt(p, base, c.Vision.or(clipVision))
+			return hfCLIPVisionAt(p, base, c.Vision.or(clipVision)).build(p)
 		case "vit":
 			return hfViT(p, "vision_model.", c.Vision.or(hfTower{Heads: 12, Act: "gelu", Epsilon: 1e-12}))
 		}

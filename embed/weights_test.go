@@ -104,6 +104,9 @@ func TestWeightsInt8(t *testing.T) {
 			alone, err := one.RawPixels(t.Context(), pixels.Data, pixels.Shape[0])
 			same(t, rows, alone, err)
 		}
+		if m.Text == "" {
+			return
+		}
 		ids := readInts(t, filepath.Join(expect, "ids.npy"))
 		var mask [][]int64
 		if name := filepath.Join(expect, "attention_mask.npy"); exists(name) {

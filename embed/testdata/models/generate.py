@@ -13,7 +13,8 @@ import timm
 import torch
 from open_clip.model import CLIP, CustomTextCLIP
 from safetensors.torch import save_file
-from transformers import (ChineseCLIPConfig, ChineseCLIPModel, CLIPConfig, CLIPModel, SiglipConfig, SiglipModel, XLMRobertaConfig, XLMRobertaModel)
+from transformers import (ChineseCLIPConfig, ChineseCLIPModel, CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTextModelWithProjection, CLIPVisionConfig, CLIPVisionModel,
+                          RobertaConfig, RobertaModel, SiglipConfig, SiglipModel, SiglipVisionConfig, SiglipVisionModel, XLMRobertaConfig, XLMRobertaModel)
 
 HERE = Path(__file__).parent
 MEAN, STD = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
@@ -97,6 +98,20 @@ def multilingual_clip():
 
 
 @torch.no_grad()
+def alone(name, seed, net, tower):
+    """One tower as transformers saves it by itself; tower makes of a net and its inputs the features."""
+    net = spread(net, seed)
+    net.config.architectures = [type(net).__name__]
+    pixels, (ids, mask) = torch.randn(2, 3, 16, 16), sentences(60, 12, 58, 59, 1)
+    if net.main_input_name == "pixel_values":
+        write(name, net.state_dict(), net.config.to_dict(), "config.json", pixels, tower(net(pixel_values=pixels)), None, None)
+        return
+    masked = "roberta" in name
+    text = tower(net(input_ids=ids, attention_mask=mask if masked else None))
+    write(name, net.state_dict(), net.config.to_dict(), "config.json", None, None, ids, text, mask if masked else None)
+
+
+@torch.no_grad()
 def open_clip(name, seed, size, model, trunk=None, custom=False, **cfg):
     cfg = dict(embed_dim=12, text_cfg=dict(context_length=12, vocab_size=60, width=16, heads=2, layers=2), **cfg) | model
     create = timm.create_model
@@ -132,3 +147,8 @@ if __name__ == "__main__":
               trunk=dict(img_size=16, patch_size=4, embed_dim=16, depth=2, num_heads=1), custom=True)
     open_clip("open-clip-eva02-enormous", 11, 16, {"vision_cfg": dict(eva, timm_model_name="eva02_enormous_patch14_clip_224", timm_pool="token"), "text_cfg": small, "custom_text": True},
               trunk=dict(img_size=16, patch_size=4, embed_dim=32, depth=1, num_heads=16, mlp_ratio=2), custom=True)
+    alone("transformers-clip-vision", 12, CLIPVisionModel(CLIPVisionConfig(**towers(image_size=16, patch_size=8))), lambda out: out.pooler_output)
+    alone("transformers-siglip-vision", 13, SiglipVisionModel(SiglipVisionConfig(**towers(image_size=16, patch_size=8))), lambda out: out.pooler_output)
+    alone("transformers-clip-text", 14, CLIPTextModelWithProjection(CLIPTextConfig(**towers(8, vocab_size=60, max_position_embeddings=12, eos_token_id=59, bos_token_id=58, projection_dim=12))),
+          lambda out: out.text_embeds)
+    alone("transformers-roberta", 15, RobertaModel(RobertaConfig(**towers(vocab_size=60, max_position_embeddings=20, type_vocab_size=1, pad_token_id=1))), lambda out: out.pooler_output)
