@@ -218,7 +218,7 @@ func diskError(cache, what string, err error) error {
 	if isFull(err) {
 		return fmt.Errorf("%s: the disk of %s is full: free some and pull again: what has come is kept, and nothing is half installed: %w", what, cache, clipsearch.ErrNoSpace)
 	}
-	return fmt.Errorf("%s: %w", what, err)
+	return fmt.Errorf("%s: %w: make %s writable, or name another place with HF_HOME", what, err, cache)
 }
 
 // lock waits until nobody else loads this blob, be it clipsearch or Python.
