@@ -120,7 +120,8 @@ func readLayout(fsys fs.FS, precision, part string) (Model, error) {
 			tried = append(tried, image)
 		}
 	}
-	return Model{}, fmt.Errorf("no model is here: neither %s nor %s: %w", ManifestName, strings.Join(tried, " nor "), clipsearch.ErrInvalid)
+	return Model{}, fmt.Errorf("no model is here: neither %s nor %s nor config.json or open_clip_config.json with .safetensors: name the folder that has them, or get a model with `clipsearch model pull`: %w",
+		ManifestName, strings.Join(tried, " nor "), clipsearch.ErrInvalid)
 }
 
 // find returns l with the names of the model that lies in fsys in this way, or nil.

@@ -282,7 +282,7 @@ func legalFiles(fsys fs.FS) (list []string) {
 // OpenTokenizer opens the model's tokenizer.
 func (m Model) OpenTokenizer() (*Tokenizer, error) {
 	if m.Tokenizer.Dir == "" {
-		return nil, fmt.Errorf("model %s has no tokenizer: give token ids instead of words: %w", m.Name, clipsearch.ErrInvalid)
+		return nil, fmt.Errorf("model %s has no tokenizer, so it reads no words: put the tokenizer.json (or vocab.json and merges.txt) of its family beside its files, or give token ids with `clipsearch embed text --ids`: %w", m.Name, clipsearch.ErrInvalid)
 	}
 	sub, err := fs.Sub(m.fsys, m.Tokenizer.Dir)
 	if err != nil {

@@ -17,6 +17,7 @@ func TestExitCodes(t *testing.T) {
 	if err := os.WriteFile(file, []byte("words"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	const texts = "../../embed/testdata/models/multilingual-clip" // no pictures, no tokenizer
 	for _, tt := range []struct {
 		args string
 		want int
@@ -45,7 +46,9 @@ func TestExitCodes(t *testing.T) {
 		{"serve --tls-cert " + file, exitMistake, "belong together"},
 		{"describe " + filepath.Join(dir, "none.jpg"), exitMistake, "none.jpg"},
 		{"embed image", exitMistake, "no PATH is given"},
-		{"embed text a --model " + dir, exitMistake, "no model is here"},
+		{"embed text a --model " + dir, exitMistake, "no model is here: neither clipsearch-model.json nor"},
+		{"tokenize a --model " + texts, exitMistake, "tokenizer.json"},
+		{"preprocess " + file + " --model " + texts, exitMistake, "no image tower"},
 		{"tokenize a --tokenizer " + filepath.Join(dir, "none"), exitMistake, "no such directory"},
 		{"preprocess " + file + " --recipe clip224", exitMistake, file},
 		{"preprocess " + file + " --recipe clip1", exitMistake, "clip1"},

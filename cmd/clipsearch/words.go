@@ -141,6 +141,9 @@ func newPreprocessCommand(a *app) *cobra.Command {
 func (a *app) preprocessing(recipe string) (clip.Preprocess, error) {
 	if recipe == "" {
 		m, err := a.readModel(a.options.model)
+		if err == nil && m.Image == "" {
+			err = mistake("model %s has no image tower, and prepares no pictures: name a model that sees pictures, or take --recipe", m.Name)
+		}
 		return m.Preprocess, err
 	}
 	p, ok := recipes[recipe]
