@@ -158,13 +158,18 @@ func (x *exporter) stats(ctx context.Context) (clipsearch.Stats, error) {
 // failed says what could not be written, and that nothing is left of it.
 func (x *exporter) failed(err error) error {
 	name := x.name
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	if isFull(err) {
 		return fmt.Errorf("export to %s: the disk is full, and nothing was left on it: free some or name a file elsewhere: %w", name, clipsearch.ErrNoSpace)
 	}
 	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("export to %s: interrupted, nothing is left of it", name)
 	}
 	return fmt.Errorf("export to %s: %w", name, err)
+}
+
+// isFull reports whether a write failed for want of room.
+func isFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
 // write writes the stream.

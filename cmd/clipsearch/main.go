@@ -65,6 +65,9 @@ func run(ctx context.Context, args []string, w world) int {
 	if errors.As(err, &code) {
 		return int(code)
 	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted: run it again")
+	}
 	fmt.Fprintf(w.stderr, "%s: %s\n", cmd.CommandPath(), oneLine(err))
 	if errors.Is(err, clipsearch.ErrInvalid) {
 		return exitMistake

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path"
@@ -65,7 +66,7 @@ func (a *app) printModel(i modelInfo) error {
 		pictures = "no pictures"
 	}
 	fmt.Fprintf(a.stdout, "%s (%s, %s, %s)\nlicence: %s\n%d numbers a vector, %s, texts of %d tokens, logit_scale %g, logit_bias %g\nspace %s\n",
-		i.Name, i.Architecture, i.Layout, i.Precision, i.Licence, i.Dim, pictures, i.ContextLength, i.LogitScale, i.LogitBias, i.Digest)
+		i.Name, i.Architecture, i.Layout, i.Precision, cmp.Or(i.Licence, "not stated"), i.Dim, pictures, i.ContextLength, i.LogitScale, i.LogitBias, i.Digest)
 	for _, f := range i.Files {
 		if _, err := fmt.Fprintf(a.stdout, "%12d  %s  %s\n", f.Bytes, f.SHA256, f.Name); err != nil {
 			return err
@@ -135,7 +136,7 @@ func runModelImport(ctx context.Context, a *app, from, text, out string) error {
 		}
 	}
 	g := gate{model: m}
-	err = writeDir(out, func(dir string) (err error) {
+	err = writeDir(ctx, out, func(dir string) (err error) {
 		if !quantized {
 			return m.WriteModel(dir)
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,6 +9,8 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+
+	"github.com/clipsearch/clipsearch"
 )
 
 func newModelExportCommand(a *app) *cobra.Command {
@@ -19,14 +22,16 @@ func newModelExportCommand(a *app) *cobra.Command {
 ONNX Runtime loads; --to safetensors gives the checkpoint in the layout of transformers or
 open_clip, which Python loads.`,
 		Args: exactArgs(1, "one NAME or DIR"),
-		RunE: func(_ *cobra.Command, args []string) error { return runModelExport(a, args[0], to, out) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runModelExport(cmd.Context(), a, args[0], to, out)
+		},
 	}
 	cmd.Flags().StringVar(&to, "to", "onnx", "`onnx|safetensors`")
 	cmd.Flags().StringVar(&out, "out", "", "write to `DIR`, which must be empty or absent")
 	return cmd
 }
 
-func runModelExport(a *app, from, to, out string) error {
+func runModelExport(ctx context.Context, a *app, from, to, out string) error {
 	if to != "onnx" && to != "safetensors" {
 		return mistake("--to %q is neither onnx nor safetensors", to)
 	}
@@ -37,7 +42,7 @@ func runModelExport(a *app, from, to, out string) error {
 	if err != nil {
 		return err
 	}
-	err = writeDir(out, func(dir string) error {
+	err = writeDir(ctx, out, func(dir string) error {
 		if to == "safetensors" {
 			return m.WriteWeights(dir)
 		}
@@ -55,25 +60,30 @@ func runModelExport(a *app, from, to, out string) error {
 }
 
 // writeDir has f fill a directory and gives it the name out when that is done.
-// Nothing is left of one that is not.
-func writeDir(out string, f func(dir string) error) error {
+// Nothing is left of one that is not, or that was interrupted meanwhile.
+func writeDir(ctx context.Context, out string, f func(dir string) error) error {
 	if entries, err := os.ReadDir(out); err == nil && len(entries) > 0 {
 		return mistake("%s is not empty: name another --out", out)
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return mistake("%v", err)
+		return mistake("%v: name another --out", err)
 	}
 	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
-		return mistake("%v", err)
+		return mistake("%v: name another --out", err)
 	}
 	part, err := os.MkdirTemp(filepath.Dir(out), "."+filepath.Base(out)+".part")
 	if err != nil {
-		return mistake("%v", err)
+		return mistake("%v: name another --out", err)
 	}
 	defer os.RemoveAll(part)
 	if err := os.Chmod(part, 0o755); err != nil {
 		return err
 	}
-	if err := f(part); err != nil {
+	if err := f(part); isFull(err) {
+		return fmt.Errorf("write %s: the disk is full, and nothing was left on it: free some or name a folder elsewhere with --out: %w", out, clipsearch.ErrNoSpace)
+	} else if err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if err := os.Remove(out); err != nil && !errors.Is(err, fs.ErrNotExist) { // an empty one would be in the way
