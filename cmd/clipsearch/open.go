@@ -110,6 +110,9 @@ func (a *app) indexOptions(encs *encoders, o openOptions) (index.Options, error)
 	if o.anyModel || a.options.model == "" && a.options.precision == "" {
 		return io, nil
 	}
+	if a.options.model == "" {
+		return io, a.answersIn(a.options.precision, encs, meta)
+	}
 	m, err := a.readModel(a.options.model)
 	if err != nil {
 		return io, err
@@ -121,6 +124,17 @@ func (a *app) indexOptions(encs *encoders, o openOptions) (index.Options, error)
 	io.Space, m.Dim = meta.Space, meta.Dim
 	_, err = encs.give(m)
 	return io, err
+}
+
+// answersIn returns an error if the model that answers has another precision. One
+// that cannot be read is left to whoever needs it.
+func (a *app) answersIn(precision string, encs *encoders, meta index.Meta) error {
+	enc, err := encs.of(meta.Space)
+	if err != nil || !enc.Model().Runs() || enc.Model().Precision == precision {
+		return nil
+	}
+	return mistake("index %s answers with model %s in %s, not in %s: leave --precision out, or change the index with `clipsearch model switch NAME --precision %s`",
+		a.options.index, meta.Model, enc.Model().Precision, precision, precision)
 }
 
 // modelForNew returns the model that an index is made with.
