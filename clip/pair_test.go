@@ -2,6 +2,7 @@ package clip_test
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -190,10 +191,15 @@ func TestNoPair(t *testing.T) {
 	}
 }
 
+// The manifests of a pair, and of either of its sides.
+const (
+	pairTop  = `{"version":2,"name":"p","layout":"pair","image":"image","text":"text"}`
+	pairSide = `{"version":1,"name":"m","dim":8,"context_length":8,"precision":"fp32","preprocess":{"size":8,"resize":"shortest","interpolation":"bicubic","crop_rounding":"floor","mean":[0.1,0.2,0.3],"std":[0.4,0.5,0.6]},"image":"a.onnx","text":"b.onnx","files":[]}`
+)
+
 // TestHostilePairs reads manifests that no pair of ours has.
 func TestHostilePairs(t *testing.T) {
-	const side = `{"version":1,"name":"m","dim":8,"context_length":8,"precision":"fp32","preprocess":{"size":8,"resize":"shortest","interpolation":"bicubic","crop_rounding":"floor","mean":[0.1,0.2,0.3],"std":[0.4,0.5,0.6]},"image":"a.onnx","text":"b.onnx","files":[]}`
-	const top = `{"version":2,"name":"p","layout":"pair","image":"image","text":"text"}`
+	const top, side = pairTop, pairSide
 	for name, tt := range map[string]struct{ top, image, text, want string }{
 		"whole":          {top, side, side, ""},
 		"no folder":      {top, side, "", "the folder text"},
@@ -224,4 +230,31 @@ func TestHostilePairs(t *testing.T) {
 			t.Errorf("%s: %+v", name, m)
 		}
 	}
+}
+
+// FuzzPair reads manifests of any kind: an error is one line of ErrInvalid, and no file
+// of what is read lies elsewhere than below its folder.
+func FuzzPair(f *testing.F) {
+	f.Add(pairTop, pairSide, pairSide)
+	f.Add(pairTop, pairTop, pairSide)
+	f.Add(strings.Replace(pairTop, "text", "../text", 2), pairSide, pairSide)
+	f.Add(pairTop, strings.Replace(pairSide, "[]", `[{"name":"a.onnx","bytes":1,"sha256":"00"},{"name":"b/c"}]`, 1), pairSide)
+	f.Fuzz(func(t *testing.T, top, image, text string) {
+		m, err := clip.ReadModelFS(fstest.MapFS{
+			clip.ManifestName: words(top), "image/" + clip.ManifestName: words(image), "text/" + clip.ManifestName: words(text),
+		}, "")
+		if err != nil {
+			if !errors.Is(err, clipsearch.ErrInvalid) || strings.Contains(err.Error(), "\n") || len(err.Error()) > 2000 {
+				t.Errorf("error %.2000v is not one line of ErrInvalid", err)
+			}
+			return
+		}
+		m.Space()
+		m.Verify()
+		for _, f := range m.Files {
+			if !fs.ValidPath(f.Name) || m.Paired() && !strings.HasPrefix(f.Name, "image/") && !strings.HasPrefix(f.Name, "text/") {
+				t.Errorf("it has the file %q", f.Name)
+			}
+		}
+	})
 }

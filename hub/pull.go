@@ -81,7 +81,7 @@ func (h *Hub) Pull(ctx context.Context, r Repo, o Order) (Pulled, error) {
 }
 
 // twoTowers are the model types of config.json that name both towers, or one of a pair.
-var twoTowers = []string{"clip", "siglip", "siglip2", "chinese_clip", "altclip", "metaclip_2", "vision-text-dual-encoder", "jina_clip", "m-clip", "mobileclip", "open_clip", "clip_vision_model", "clip_text_model"}
+var twoTowers = []string{"clip", "siglip", "siglip2", "chinese_clip", "altclip", "metaclip_2", "vision-text-dual-encoder", "jina_clip", "m-clip", "mobileclip", "open_clip", "clip_vision_model", "clip_text_model", "siglip_vision_model", "siglip_text_model"}
 
 // runs refuses weights that config.json calls something else than a two-tower model:
 // a language model has the same files.
@@ -94,7 +94,7 @@ func (l Listing) runs(c Choice) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("it is a model of the type %q, not one of pictures and texts (%s): `clipsearch model list` tells some that are: %w", l.ModelType, strings.Join(twoTowers[:5], ", "), clipsearch.ErrInvalid)
+	return fmt.Errorf("it is a model of the type %q, not one of pictures and texts (%s): `clipsearch model list` tells some that are; a text tower alone, for `clipsearch model import --text`, is pulled by the name of its weights (--file model.safetensors): %w", l.ModelType, strings.Join(twoTowers[:5], ", "), clipsearch.ErrInvalid)
 }
 
 // complete returns the chosen files, each with its size and digest.

@@ -113,3 +113,18 @@ func TestLookup(t *testing.T) {
 		t.Errorf("KnownAs = %+v", list)
 	}
 }
+
+// TestHalves: a tower of a pair may be pulled, a language model may not unless its
+// weights are named.
+func TestHalves(t *testing.T) {
+	whole := Choice{Layout: "transformers", Files: []string{"model.safetensors"}}
+	for kind, runs := range map[string]bool{"clip": true, "clip_vision_model": true, "siglip_text_model": true, "M-CLIP": true, "roberta": false} {
+		err := Listing{ModelType: kind}.runs(whole)
+		if (err == nil) != runs || err != nil && !strings.Contains(err.Error(), "--file model.safetensors") {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+	if err := (Listing{ModelType: "roberta"}).runs(Choice{Layout: "chosen"}); err != nil {
+		t.Error(err)
+	}
+}
