@@ -65,8 +65,12 @@ func (a *app) printModel(i modelInfo) error {
 	if i.ImageSize == 0 {
 		pictures = "no pictures"
 	}
-	fmt.Fprintf(a.stdout, "%s (%s, %s, %s)\nlicence: %s\n%d numbers a vector, %s, texts of %d tokens, logit_scale %g, logit_bias %g\nspace %s\n",
-		i.Name, i.Architecture, i.Layout, i.Precision, cmp.Or(i.Licence, "not stated"), i.Dim, pictures, i.ContextLength, i.LogitScale, i.LogitBias, i.Digest)
+	texts := fmt.Sprintf("texts of %d tokens", i.ContextLength)
+	if i.ContextLength == 0 {
+		texts = "no texts"
+	}
+	fmt.Fprintf(a.stdout, "%s (%s, %s, %s)\nlicence: %s\n%d numbers a vector, %s, %s, logit_scale %g, logit_bias %g\nspace %s\n",
+		i.Name, i.Architecture, i.Layout, i.Precision, cmp.Or(i.Licence, "not stated"), i.Dim, pictures, texts, i.LogitScale, i.LogitBias, i.Digest)
 	for _, f := range i.Files {
 		if _, err := fmt.Fprintf(a.stdout, "%12d  %s  %s\n", f.Bytes, f.SHA256, f.Name); err != nil {
 			return err
