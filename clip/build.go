@@ -2,6 +2,7 @@ package clip
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -70,10 +71,17 @@ func (m Model) builder() (builder, error) {
 	return builder{}, fmt.Errorf("model %s is built as %q, which is not known here: take a newer program: %w", m.Name, m.Build, clipsearch.ErrInvalid)
 }
 
-func (m Model) buildSide(b builder, w *Weights, side Side, outside bool) (*onnx.Model, error) {
-	f, out := b.image, ImageFeatures
+func (b builder) tower(side Side) func(*params) *onnx.Value {
 	if side == TextSide {
-		f, out = b.text, TextFeatures
+		return b.text
+	}
+	return b.image
+}
+
+func (m Model) buildSide(b builder, w *Weights, side Side, outside bool) (*onnx.Model, error) {
+	f, out := b.tower(side), ImageFeatures
+	if side == TextSide {
+		out = TextFeatures
 	}
 	if f == nil {
 		return nil, fmt.Errorf("model %s has no %s tower: %w", m.Name, side, clipsearch.ErrInvalid)
@@ -97,38 +105,37 @@ func (m Model) prove() (dim int, err error) {
 	defer w.Close()
 	used := map[string]bool{}
 	for _, side := range []Side{ImageSide, TextSide} {
-		if side == ImageSide && b.image == nil || side == TextSide && b.text == nil {
+		if b.tower(side) == nil {
 			continue
 		}
-		var p *params
-		features := Side("")
-		_, err := onnx.Build(string(side), func(g *onnx.Graph) {
-			p = newParams(g, w, "shapes", true)
-			f := b.image
-			if side == TextSide {
-				f = b.text
-			}
-			v := f(p)
-			g.Output("features", v)
-			n, _ := v.Shape()[1].Known()
-			if dim != 0 && int(n) != dim {
-				g.Fail(fmt.Errorf("its features have %d numbers, those of the other tower %d", n, dim))
-			}
-			dim = int(n)
-		})
-		_ = features
+		n, names, err := b.shapes(side, w)
 		if err != nil {
 			return 0, fmt.Errorf("weights %s: %w: %w", m.Weights, err, clipsearch.ErrInvalid)
 		}
-		for name := range p.used {
-			used[name] = true
+		if dim != 0 && n != dim {
+			return 0, fmt.Errorf("weights %s: the image tower's features have %d numbers, the text tower's %d: %w", m.Weights, dim, n, clipsearch.ErrInvalid)
 		}
+		dim = n
+		maps.Copy(used, names)
 	}
 	if left := b.unknown(w, used); len(left) > 0 {
 		return 0, fmt.Errorf("weights %s: %d tensors such as %s are not known to belong to %s: this variant cannot be built here: %w",
 			m.Weights, len(left), left[0], m.Build, clipsearch.ErrInvalid)
 	}
 	return dim, nil
+}
+
+// shapes builds a tower without reading a tensor, and returns the dimension of its
+// features and the names of the tensors that it is made of.
+func (b builder) shapes(side Side, w *Weights) (dim int, used map[string]bool, err error) {
+	_, err = onnx.Build(string(side), func(g *onnx.Graph) {
+		p := newParams(g, w, "shapes", true)
+		v := b.tower(side)(p)
+		g.Output("features", v)
+		n, _ := v.Shape()[1].Known()
+		dim, used = int(n), p.used
+	})
+	return dim, used, err
 }
 
 // unknown lists the tensors that nothing was built from.

@@ -163,7 +163,7 @@ func (p *params) linear(x *onnx.Value, name string) *onnx.Value {
 	if p.has(name + ".bias") {
 		bias = p.value(name + ".bias")
 	}
-	return p.gemm(x, p.find(name+".weight", anyDim, width(x)), 0, bias)
+	return p.gemm(x, p.find(name+".weight", anyDim, width(x)), bias)
 }
 
 // linearExact is linear in float32, whatever the model's precision.
@@ -198,7 +198,7 @@ func (p *params) project(x *onnx.Value, name string) *onnx.Value {
 }
 
 // gemm multiplies rows by the transpose of a weight [out,in].
-func (p *params) gemm(x *onnx.Value, t Tensor, _ int, bias *onnx.Value) *onnx.Value {
+func (p *params) gemm(x *onnx.Value, t Tensor, bias *onnx.Value) *onnx.Value {
 	return p.gemmRows(x, t, 0, t.Shape[0], bias)
 }
 
@@ -225,7 +225,7 @@ func (p *params) linear1x1(x *onnx.Value, name string) *onnx.Value {
 	if p.has(name + ".bias") {
 		bias = p.value(name + ".bias")
 	}
-	return p.gemm(x, t, 0, bias)
+	return p.gemm(x, t, bias)
 }
 
 // norm is a layer normalization.

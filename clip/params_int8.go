@@ -101,5 +101,5 @@ func (p *params) afterAttention(a *onnx.Value, name string, valueBias []float32)
 		}
 		bias[i] = float32(sum)
 	}
-	return p.gemm(a, t, 0, p.constant(name+".bias+values", bias, len(bias)))
+	return p.gemm(a, t, p.constant(name+".bias+values", bias, len(bias)))
 }

@@ -96,7 +96,7 @@ func (p *params) patches(pixels *onnx.Value, w Tensor, name string, grid, side i
 		bias = p.value(name+".bias", w.Shape[0])
 	}
 	w.Shape = []int{w.Shape[0], 3 * side * side}
-	return p.gemm(x, w, 0, bias)
+	return p.gemm(x, w, bias)
 }
 
 // offsets are the positions, the class token's embedding added to its own, if it

@@ -1,6 +1,9 @@
 package graph
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // Names by which the inputs of towers are called, the best first.
 var (
@@ -46,4 +49,61 @@ func named(ports []Port, names []string, fits func(Port) bool) (Port, bool) {
 		}
 	}
 	return Port{}, false
+}
+
+// port reads a ValueInfoProto.
+func (g *grapher) port(m span) (Port, error) {
+	var p Port
+	err := g.each(m, func(f field) (err error) {
+		switch f.number {
+		case 1:
+			p.Name, err = g.text(f.body)
+		case 2:
+			err = g.each(f.body, func(f field) error { // TypeProto
+				if f.number == 1 {
+					return g.tensorType(&p, f.body)
+				}
+				p.Type = "no tensor"
+				return nil
+			})
+		}
+		return err
+	})
+	return p, err
+}
+
+func (g *grapher) tensorType(p *Port, m span) error {
+	return g.each(m, func(f field) error {
+		switch f.number {
+		case 1:
+			p.Type = elementType(f.value)
+		case 2: // TensorShapeProto
+			return g.each(f.body, func(dim field) error {
+				n := int64(-1)
+				err := g.each(dim.body, func(f field) error {
+					if f.number == 1 && int64(f.value) > 0 { // dim_value; a free dimension has a name instead
+						n = int64(f.value)
+					}
+					return nil
+				})
+				if p.Shape = append(p.Shape, n); len(p.Shape) > maxRank {
+					return fmt.Errorf("more than %d dimensions", maxRank)
+				}
+				return err
+			})
+		}
+		return nil
+	})
+}
+
+// elementType names a TensorProto.DataType.
+func elementType(n uint64) string {
+	names := [...]string{1: "float32", "uint8", "int8", "uint16", "int16", "int32", "int64", "string", "bool", "float16", "float64", "uint32", "uint64", 16: "bfloat16"}
+	if n < uint64(len(names)) && names[n] != "" {
+		return names[n]
+	}
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("type %d", n)
 }
