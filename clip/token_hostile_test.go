@@ -88,21 +88,20 @@ func TestHostileTokenizers(t *testing.T) {
 	}
 }
 
-// within runs f and holds it to bounds far above what it needs, and far below
-// what it would need without any.
+// within runs f and holds the process to a bound far above what it needs, and far
+// below what it would need without any. What never ends is ended by the test's own
+// time.
 func within(t *testing.T, f func()) {
 	t.Helper()
-	const seconds, memory = 60, 4 << 30
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
+	const most = 4 << 30
 	start := time.Now()
 	f()
-	took := time.Since(start)
-	runtime.ReadMemStats(&after)
-	if used := after.TotalAlloc - before.TotalAlloc; took > seconds*time.Second || used > memory {
-		t.Errorf("took %v and %d MB", took, used>>20)
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	if m.Sys > most {
+		t.Errorf("the process has had %d MB", m.Sys>>20)
 	}
-	t.Logf("took %v and %d MB", took.Round(time.Millisecond), (after.TotalAlloc-before.TotalAlloc)>>20)
+	t.Logf("took %v; the process has had %d MB", time.Since(start).Round(time.Millisecond), m.Sys>>20)
 }
 
 // nonsense is a BPE tokenizer with n merges, of tokens that are there or not.
