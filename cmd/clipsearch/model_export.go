@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -70,7 +72,8 @@ func writeDir(ctx context.Context, out string, f func(dir string) error) error {
 	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
 		return mistake("%v: name another --out", err)
 	}
-	part, err := os.MkdirTemp(filepath.Dir(out), "."+filepath.Base(out)+".part")
+	dropParts(out)
+	part, err := os.MkdirTemp(filepath.Dir(out), partOf(out))
 	if err != nil {
 		return mistake("%v: name another --out", err)
 	}
@@ -90,4 +93,25 @@ func writeDir(ctx context.Context, out string, f func(dir string) error) error {
 		return err
 	}
 	return os.Rename(part, out)
+}
+
+// partOf begins the names of directories that are to become out.
+func partOf(out string) string { return "." + filepath.Base(out) + ".part" }
+
+// oldPart is when nobody is still filling a directory that is to become another.
+const oldPart = 24 * time.Hour
+
+// dropParts removes what processes that were killed have left of out. What cannot be
+// removed is in nobody's way.
+func dropParts(out string) {
+	entries, err := os.ReadDir(filepath.Dir(out))
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err == nil && e.IsDir() && strings.HasPrefix(e.Name(), partOf(out)) && time.Since(info.ModTime()) > oldPart {
+			os.RemoveAll(filepath.Join(filepath.Dir(out), e.Name()))
+		}
+	}
 }

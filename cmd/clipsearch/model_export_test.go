@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/clipsearch/clipsearch"
 )
@@ -46,5 +48,33 @@ func TestWriteDirLeavesNothing(t *testing.T) {
 		if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
 			t.Errorf("%s: %v, %v are left, want the file alone", tt.name, left, err)
 		}
+	}
+}
+
+// TestDropParts: what a killed process left long ago goes, and nothing else does.
+func TestDropParts(t *testing.T) {
+	dir := t.TempDir()
+	for name, age := range map[string]time.Duration{".out.part1": 2 * oldPart, ".out.part2": 0, ".other.part1": 2 * oldPart, "out.part1": 2 * oldPart} {
+		if err := os.MkdirAll(filepath.Join(dir, name, "half"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		then := time.Now().Add(-age)
+		if err := os.Chtimes(filepath.Join(dir, name), then, then); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := writeDir(t.Context(), filepath.Join(dir, "out"), func(string) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	for _, e := range entries {
+		left = append(left, e.Name())
+	}
+	if want := []string{".other.part1", ".out.part2", "out", "out.part1"}; !slices.Equal(left, want) {
+		t.Errorf("%v are left, not %v", left, want)
 	}
 }
