@@ -16,6 +16,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/clipsearch/clipsearch"
+	"github.com/clipsearch/clipsearch/internal/disk"
 )
 
 // fetch is one file on its way into the cache.
@@ -215,7 +216,7 @@ func (f fetch) failed(err error) error {
 
 // diskError says what could not be written, and what to do where the disk is full.
 func diskError(cache, what string, err error) error {
-	if isFull(err) {
+	if disk.IsFull(err) {
 		return fmt.Errorf("%s: the disk of %s is full: free some and pull again: what has come is kept, and nothing is half installed: %w", what, cache, clipsearch.ErrNoSpace)
 	}
 	return fmt.Errorf("%s: %w: make %s writable, or name another place with HF_HOME", what, err, cache)

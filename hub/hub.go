@@ -33,7 +33,7 @@ type Hub struct {
 	Notice    func(string)  // told what is waited for; may be nil
 
 	create func(name string) (partFile, error) // for tests; createPart if nil
-	free   func(dir string) (int64, error)     // for tests; freeBytes if nil
+	free   func(dir string) (int64, error)     // for tests; disk.Free if nil
 	link   func(to, name string) error         // for tests; os.Symlink if nil
 }
 

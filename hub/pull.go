@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/clipsearch/clipsearch"
+	"github.com/clipsearch/clipsearch/internal/disk"
 )
 
 // Pulled is a model that lies in the cache, proven.
@@ -190,7 +191,7 @@ func (h *Hub) room(r Repo, files []File) error {
 	}
 	free := h.free
 	if free == nil {
-		free = freeBytes
+		free = disk.Free
 	}
 	left, err := free(dir)
 	if err == nil && need > 0 && left < need+spare {

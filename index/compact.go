@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/dgraph-io/badger/v4"
+
+	"github.com/clipsearch/clipsearch/internal/disk"
 )
 
 // Compact gives back the space of what was deleted and sorts the rest. Where a part
@@ -97,7 +99,7 @@ func (s *store) settle() error {
 	if fresh < 8*s.sizes.memtable || fresh < old/4 || s.broken.Load() != nil {
 		return nil
 	}
-	free, err := freeBytes(s.dir)
+	free, err := disk.Free(s.dir)
 	if err != nil || free < 2*(fresh+old)+512<<20 {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/clipsearch/clipsearch"
+	"github.com/clipsearch/clipsearch/internal/disk"
 )
 
 // create makes an index without pictures in dir. Until its meta is written, last,
@@ -25,7 +26,7 @@ func create(dir string, o Options) (Meta, error) {
 		return m, fmt.Errorf("index %s is a file: name a folder with --index: %w", dir, clipsearch.ErrInvalid)
 	}
 	place := existing(dir)
-	free, err := freeBytes(place)
+	free, err := disk.Free(place)
 	if err != nil {
 		return m, fmt.Errorf("ask for the free space of %s: %w", place, err)
 	}

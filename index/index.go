@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/clipsearch/clipsearch"
+	"github.com/clipsearch/clipsearch/internal/disk"
 )
 
 // Options say what a caller expects of an index.
@@ -125,7 +126,7 @@ func fits(dir string, m Meta, o Options) error {
 // crash Badger writes out what its logs hold, and needs more.
 func openIn(dir string, z sizes) (*store, error) {
 	path := filepath.Join(dir, "store")
-	free, err := freeBytes(existing(path))
+	free, err := disk.Free(existing(path))
 	if err != nil {
 		return nil, fmt.Errorf("ask for the free space of %s: %w", dir, err)
 	}

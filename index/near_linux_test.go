@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/clipsearch/clipsearch"
+	"github.com/clipsearch/clipsearch/internal/disk"
 )
 
 // TestSearchOnFullDisk: a disk without room for a file of vectors has them in memory,
@@ -13,14 +14,14 @@ import (
 func TestSearchOnFullDisk(t *testing.T) {
 	for name, left := range map[string]int64{"no room": 20 << 20, "no room for the file": margin + 1<<20} {
 		t.Run(name, func(t *testing.T) {
-			disk := smallDisk(t, "300m")
-			dir := filepath.Join(disk, "index")
+			place := smallDisk(t, "300m")
+			dir := filepath.Join(place, "index")
 			x := openSmall(t, dir)
 			putLean(t, x, 0, 300)
 			closeIndex(t, x)
-			fillDisk(t, filepath.Join(disk, "filler"), left)
+			fillDisk(t, filepath.Join(place, "filler"), left)
 			x = openSmall(t, dir)
-			before, err := freeBytes(disk)
+			before, err := disk.Free(place)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -31,13 +32,13 @@ func TestSearchOnFullDisk(t *testing.T) {
 				t.Error(err)
 			}
 			_ = x.Settle(t.Context()) // there is no room to
-			if after, err := freeBytes(disk); err != nil || after < before-1<<20 {
+			if after, err := disk.Free(place); err != nil || after < before-1<<20 {
 				t.Errorf("%d of %d kB are left: %v", after>>10, before>>10, err)
 			}
 			if n := keysOf(t, x, codesPrefix); n != 0 {
 				t.Errorf("%d parts of codes for which there is no file", n)
 			}
-			if err := os.Remove(filepath.Join(disk, "filler")); err != nil {
+			if err := os.Remove(filepath.Join(place, "filler")); err != nil {
 				t.Fatal(err)
 			}
 			put(t, x, lean(300))
@@ -58,8 +59,8 @@ func TestSearchOnFullDisk(t *testing.T) {
 
 // TestRowsDoNotFit: where a file turns out to have no room after all, none is left.
 func TestRowsDoNotFit(t *testing.T) {
-	disk := smallDisk(t, "300m")
-	x := openSmall(t, filepath.Join(disk, "index"))
+	place := smallDisk(t, "300m")
+	x := openSmall(t, filepath.Join(place, "index"))
 	putLean(t, x, 0, 300)
 	vectors := filepath.Join(x.dir, "vectors", testSpace.String())
 	if err := os.MkdirAll(vectors, 0o700); err != nil {
@@ -68,7 +69,7 @@ func TestRowsDoNotFit(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(vectors, "rows-1"), make([]byte, 1<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	fillDisk(t, filepath.Join(disk, "filler"), 1<<20)
+	fillDisk(t, filepath.Join(place, "filler"), 1<<20)
 	if nearest(t, x, 7) != testID(7) {
 		t.Error("what is there is not found")
 	}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/clipsearch/clipsearch/internal/disk"
 )
 
 // prepare gives blocks to the files that Badger has open, before the first write
@@ -36,7 +38,7 @@ func (s *store) prepare() error {
 func (s *store) reserve() error {
 	err := s.reserveLogs()
 	s.ready = err == nil
-	if isFull(err) {
+	if disk.IsFull(err) {
 		return noSpace(s.dir, s.sizes.room())
 	}
 	if err != nil {

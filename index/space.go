@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/clipsearch/clipsearch"
+	"github.com/clipsearch/clipsearch/internal/disk"
 )
 
 // margin is what is left free on the disk: for Badger's tables, which it writes
@@ -16,7 +17,7 @@ const margin = 64 << 20
 // checkSpace returns an error wrapping [clipsearch.ErrNoSpace] unless need bytes
 // are free where dir is.
 func checkSpace(dir string, need int64) error {
-	free, err := freeBytes(dir)
+	free, err := disk.Free(dir)
 	if err != nil {
 		return fmt.Errorf("ask for the free space of %s: %w", dir, err)
 	}
@@ -27,7 +28,7 @@ func checkSpace(dir string, need int64) error {
 }
 
 func noSpace(dir string, need int64) error {
-	free, err := freeBytes(dir)
+	free, err := disk.Free(dir)
 	if err != nil {
 		free = 0
 	}
@@ -36,7 +37,7 @@ func noSpace(dir string, need int64) error {
 
 // withSpace is err, or noSpace if the disk is what it is about.
 func withSpace(err error, dir string) error {
-	if isFull(err) && !errors.Is(err, clipsearch.ErrNoSpace) {
+	if disk.IsFull(err) && !errors.Is(err, clipsearch.ErrNoSpace) {
 		return noSpace(dir, margin)
 	}
 	return err

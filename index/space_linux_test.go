@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/clipsearch/clipsearch"
+	"github.com/clipsearch/clipsearch/internal/disk"
 )
 
 // smallDisk mounts a file system of size, or skips the test.
@@ -43,14 +44,14 @@ func fillDisk(t *testing.T, path string, leave int64) {
 	}
 	defer f.Close()
 	for {
-		free, err := freeBytes(filepath.Dir(path))
+		free, err := disk.Free(filepath.Dir(path))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if free <= leave {
 			return
 		}
-		if _, err := f.Write(make([]byte, min(4<<20, free-leave))); err != nil && !isFull(err) {
+		if _, err := f.Write(make([]byte, min(4<<20, free-leave))); err != nil && !disk.IsFull(err) {
 			t.Fatal(err)
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -60,8 +61,8 @@ func fillDisk(t *testing.T, path string, leave int64) {
 // TestDiskFillsUp fills the disk while a process puts pictures: it ends with the
 // error, nothing acknowledged is lost, and with room made again it goes on.
 func TestDiskFillsUp(t *testing.T) {
-	disk := smallDisk(t, "200m")
-	dir, filler := filepath.Join(disk, "index"), filepath.Join(disk, "filler")
+	place := smallDisk(t, "200m")
+	dir, filler := filepath.Join(place, "index"), filepath.Join(place, "filler")
 	cmd, lines := putChild(t, dir, "INDEX_TEST_MODEL=1")
 	var stored []int
 	var last string
@@ -121,8 +122,8 @@ func TestDiskFillsUp(t *testing.T) {
 
 // TestFullDisk opens and makes an index where there is no room.
 func TestFullDisk(t *testing.T) {
-	disk := smallDisk(t, "64m")
-	dir := filepath.Join(disk, "index")
+	place := smallDisk(t, "64m")
+	dir := filepath.Join(place, "index")
 	_, err := Open(dir, testOptions())
 	if !errors.Is(err, clipsearch.ErrNoSpace) || !strings.Contains(err.Error(), "MB needed") {
 		t.Errorf("Open = %v, want ErrNoSpace", err)

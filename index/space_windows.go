@@ -1,26 +1,6 @@
 package index
 
-import (
-	"errors"
-	"io/fs"
-
-	"golang.org/x/sys/windows"
-)
-
-// freeBytes returns how much this user may still write where dir is.
-func freeBytes(dir string) (int64, error) {
-	name, err := windows.UTF16PtrFromString(dir)
-	if err != nil {
-		return 0, err
-	}
-	var free uint64
-	err = windows.GetDiskFreeSpaceEx(name, &free, nil, nil)
-	return int64(free), err
-}
-
-func isFull(err error) bool {
-	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL)
-}
+import "io/fs"
 
 func diskSize(info fs.FileInfo) int64 { return info.Size() }
 

@@ -17,6 +17,8 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
+
+	"github.com/clipsearch/clipsearch/internal/disk"
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -179,7 +181,7 @@ func (s *store) close() (err error) {
 
 // canFlush reports whether Badger can write a memtable out.
 func (s *store) canFlush() bool {
-	free, err := freeBytes(s.dir)
+	free, err := disk.Free(s.dir)
 	return err == nil && free >= 2*s.sizes.memtable
 }
 

@@ -24,6 +24,7 @@ import (
 	bleveindex "github.com/blevesearch/bleve_index_api"
 
 	"github.com/clipsearch/clipsearch"
+	"github.com/clipsearch/clipsearch/internal/disk"
 )
 
 // wordIndex is the open text index: Bleve with our fields. It keeps what finding
@@ -77,7 +78,7 @@ func openWords(dir string) (w *wordIndex, err error) {
 		return &wordIndex{dir: dir, language: languageOf(index), index: index}, nil
 	case strings.Contains(err.Error(), "timeout"):
 		return nil, fmt.Errorf("text index %s is in use by another process: end it and try again", dir)
-	case errors.Is(err, fs.ErrPermission), isFull(err):
+	case errors.Is(err, fs.ErrPermission), disk.IsFull(err):
 		return nil, fmt.Errorf("open text index: %w", err)
 	}
 	return nil, fmt.Errorf("%w: %s", errTextGone, oneLine(err))

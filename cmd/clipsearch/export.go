@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -19,6 +18,7 @@ import (
 	"github.com/clipsearch/clipsearch"
 	"github.com/clipsearch/clipsearch/index"
 	"github.com/clipsearch/clipsearch/index/stream"
+	"github.com/clipsearch/clipsearch/internal/disk"
 )
 
 func newExportCommand(a *app) *cobra.Command {
@@ -158,18 +158,13 @@ func (x *exporter) stats(ctx context.Context) (clipsearch.Stats, error) {
 // failed says what could not be written, and that nothing is left of it.
 func (x *exporter) failed(err error) error {
 	name := x.name
-	if isFull(err) {
+	if disk.IsFull(err) {
 		return fmt.Errorf("export to %s: the disk is full, and nothing was left on it: free some or name a file elsewhere: %w", name, clipsearch.ErrNoSpace)
 	}
 	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("export to %s: interrupted, nothing is left of it", name)
 	}
 	return fmt.Errorf("export to %s: %w", name, err)
-}
-
-// isFull reports whether a write failed for want of room.
-func isFull(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
 // write writes the stream.

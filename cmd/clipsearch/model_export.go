@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/clipsearch/clipsearch"
+	"github.com/clipsearch/clipsearch/internal/disk"
 )
 
 func newModelExportCommand(a *app) *cobra.Command {
@@ -81,7 +82,7 @@ func writeDir(ctx context.Context, out string, f func(dir string) error) error {
 	if err := os.Chmod(part, 0o755); err != nil {
 		return err
 	}
-	if err := f(part); isFull(err) {
+	if err := f(part); disk.IsFull(err) {
 		return fmt.Errorf("write %s: the disk is full, and nothing was left on it: free some or name a folder elsewhere with --out: %w", out, clipsearch.ErrNoSpace)
 	} else if err != nil {
 		return err

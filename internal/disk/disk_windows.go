@@ -1,4 +1,4 @@
-package hub
+package disk
 
 import (
 	"errors"
@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// freeBytes returns how much this user may still write where dir is.
-func freeBytes(dir string) (int64, error) {
+// Free returns how many bytes this user may still write where dir is.
+func Free(dir string) (int64, error) {
 	name, err := windows.UTF16PtrFromString(dir)
 	if err != nil {
 		return 0, err
@@ -17,6 +17,7 @@ func freeBytes(dir string) (int64, error) {
 	return int64(free), err
 }
 
-func isFull(err error) bool {
+// IsFull reports whether err says that there is no room left, or none for this user.
+func IsFull(err error) bool {
 	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL)
 }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package hub
+package disk
 
 import (
 	"errors"
@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// freeBytes returns how much this user may still write where dir is.
-func freeBytes(dir string) (int64, error) {
+// Free returns how many bytes this user may still write where dir is.
+func Free(dir string) (int64, error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
 		return 0, err
@@ -18,6 +18,7 @@ func freeBytes(dir string) (int64, error) {
 	return int64(uint64(st.Bavail) * uint64(st.Bsize)), nil
 }
 
-func isFull(err error) bool {
+// IsFull reports whether err says that there is no room left, or none for this user.
+func IsFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
