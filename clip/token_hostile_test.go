@@ -244,3 +244,16 @@ func FuzzBareVocabulary(f *testing.F) {
 		}
 	})
 }
+
+// TestReadConfigFile: what is too large, or no file, is refused before it is read.
+func TestReadConfigFile(t *testing.T) {
+	fsys := fstest.MapFS{"small": file("{}"), "large": {Data: make([]byte, maxConfigFile+1)}, "folder/x": file("")}
+	if data, err := ReadConfigFile(fsys, "small"); err != nil || string(data) != "{}" {
+		t.Errorf("small: %q, %v", data, err)
+	}
+	for _, name := range []string{"large", "folder"} {
+		if _, err := ReadConfigFile(fsys, name); !errors.Is(err, clipsearch.ErrInvalid) {
+			t.Errorf("%s: %v is not ErrInvalid", name, err)
+		}
+	}
+}

@@ -59,6 +59,12 @@ func cutText(s string, most int) string {
 	return s[:end]
 }
 
+// ReadConfigFile reads a model's configuration, which comes from anywhere: a regular
+// file of a size that such files have.
+func ReadConfigFile(fsys fs.FS, name string) ([]byte, error) {
+	return readFile(fsys, name, maxConfigFile)
+}
+
 // readFile reads a file of at most most bytes.
 func readFile(fsys fs.FS, name string, most int64) ([]byte, error) {
 	st, err := fs.Stat(fsys, name) // before it is opened: a named pipe would wait

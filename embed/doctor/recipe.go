@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"math"
 	"strings"
 
@@ -143,7 +142,7 @@ func (d *doctor) siglip() bool {
 		return true
 	}
 	for _, name := range []string{"config.json", "open_clip_config.json"} {
-		if data, err := fs.ReadFile(m.FS(), name); err == nil && strings.Contains(strings.ToLower(string(data)), "siglip") {
+		if data, err := clip.ReadConfigFile(m.FS(), name); err == nil && strings.Contains(strings.ToLower(string(data)), "siglip") {
 			return true
 		}
 	}
@@ -166,7 +165,7 @@ type preparation struct {
 func (d *doctor) preparations() map[string]preparation {
 	found := map[string]preparation{}
 	for _, name := range []string{"preprocessor_config.json", "visual/preprocess_cfg.json", "preprocess_cfg.json", "open_clip_config.json"} {
-		data, err := fs.ReadFile(d.model.Side(clip.ImageSide).FS(), name)
+		data, err := clip.ReadConfigFile(d.model.Side(clip.ImageSide).FS(), name)
 		var p preparation
 		if err != nil || json.Unmarshal(data, &p) != nil {
 			continue

@@ -3,7 +3,6 @@ package doctor
 import (
 	"context"
 	"encoding/json"
-	"io/fs"
 	"math"
 	"slices"
 
@@ -167,7 +166,7 @@ func (d *doctor) said() int {
 		Projection int `json:"projection_dim"`
 		Embed      int `json:"embed_dim"`
 	}
-	if data, err := fs.ReadFile(d.model.Side(clip.ImageSide).FS(), "config.json"); err != nil || json.Unmarshal(data, &c) != nil {
+	if data, err := clip.ReadConfigFile(d.model.Side(clip.ImageSide).FS(), "config.json"); err != nil || json.Unmarshal(data, &c) != nil {
 		return 0
 	}
 	return max(c.Projection, c.Embed)
