@@ -61,7 +61,7 @@ type sealed struct {
 // where they cost too much time later, and 60 s after the last at the latest. While the
 // loss is far above its best there is none: the last good one stays.
 func (w *workdir) due(s *state, c Config) bool {
-	switch since := time.Since(w.saved); {
+	switch since, load := time.Since(w.saved), c.Run.CheckpointLoad; {
 	case s.Step == w.kept:
 		return false
 	case s.Step == c.Optim.Steps:
@@ -69,7 +69,7 @@ func (w *workdir) due(s *state, c Config) bool {
 	case s.Step-w.kept < c.Run.CheckpointEvery || s.Watch.Bad > 0:
 		return false
 	default:
-		return since >= time.Minute || w.cost.Seconds() <= c.Run.CheckpointLoad*since.Seconds()
+		return load == 1 || since >= time.Minute || w.cost.Seconds() <= load*since.Seconds()
 	}
 }
 

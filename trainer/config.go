@@ -12,6 +12,7 @@ type Config struct {
 	Model   ModelConfig   `json:"model"`
 	Train   TrainConfig   `json:"train"`
 	Data    DataConfig    `json:"data"`
+	Augment AugmentConfig `json:"augment"`
 	Loss    LossConfig    `json:"loss"`
 	Optim   OptimConfig   `json:"optim"`
 	Compute ComputeConfig `json:"compute"`
@@ -45,18 +46,28 @@ type TrainConfig struct {
 	Head      int       `json:"head" doc:"put a new linear layer with so many outputs on each tower of init; 0: none, unless the towers need one" range:"0..8192"`
 }
 
-// DataConfig says how pairs are drawn and changed.
+// DataConfig says which pairs are drawn.
 type DataConfig struct {
-	Batch      int     `json:"batch" doc:"pairs of a step, each of another picture; fewer where the set has fewer pictures" range:"2..1048576"`
-	TrainSplit string  `json:"train_split" doc:"the split that is trained on, where the data have splits (restval counts as train)"`
-	ValSplit   string  `json:"val_split" doc:"the split that is validated on; none: no validation"`
-	CropMin    float64 `json:"crop_min" doc:"a random crop keeps at least this share of the area; 1: none" range:"0.01..1"`
-	CropRatio  float64 `json:"crop_ratio" doc:"a crop's sides are in a ratio between 1/this and this" range:"1..4"`
+	Batch   int     `json:"batch" doc:"pairs of a step, each of another picture; fewer where the set has fewer pictures" range:"2..1048576"`
+	Split   string  `json:"train_split" doc:"the split that is trained on, where the data have splits (restval is part of train)" of:"train|val|test|all"`
+	Val     string  `json:"val_split" doc:"the split that is validated on; none: nothing is" of:"train|val|test|all|none"`
+	HoldOut float64 `json:"hold_out" doc:"share of the training pictures that are kept for validation, where there is no such split" range:"0..0.9"`
+	Missing bool    `json:"allow_missing" doc:"leave out pictures that are not there or have no caption"`
+	CacheMB int     `json:"cache_mb" doc:"megabytes of shrunken pictures that are kept on disk, so that they need not be decoded again; 0: none" range:"0..1048576" resume:"free"`
+	Views   int     `json:"views" doc:"with a locked image tower: views of a picture whose features are kept, the first without augmentation" range:"1..64"`
+}
+
+// AugmentConfig says how pictures are varied.
+type AugmentConfig struct {
+	CropMin    float64 `json:"crop_min" doc:"least share of the area that a random crop keeps; 1: no crops" range:"0.01..1"`
+	CropRatio  float64 `json:"crop_ratio" doc:"a crop's width by height is between 1/this and this" range:"1..4"`
 	Flip       float64 `json:"flip" doc:"share of pictures that are mirrored" range:"0..1"`
-	Color      float64 `json:"color" doc:"brightness, contrast and colour change by up to this share" range:"0..0.9"`
-	Views      int     `json:"views" doc:"with a locked image tower: views of a picture whose features are kept; 0: one, without augmentation" range:"0..64"`
-	Cache      bool    `json:"cache" doc:"keep pictures in memory, shrunk to what crops need"`
-	CacheMB    int     `json:"cache_mb" doc:"and of these at most so many megabytes" range:"0..1048576"`
+	KeepSides  bool    `json:"keep_sides" doc:"do not mirror a picture with a caption that says left or right"`
+	Brightness float64 `json:"brightness" doc:"brightness changes by up to this share" range:"0..1"`
+	Contrast   float64 `json:"contrast" doc:"contrast changes by up to this share" range:"0..1"`
+	Saturation float64 `json:"saturation" doc:"saturation changes by up to this share" range:"0..1"`
+	Hue        float64 `json:"hue" doc:"the hue turns by up to this share of a circle" range:"0..0.5"`
+	Gray       float64 `json:"gray" doc:"share of pictures that lose their colour" range:"0..1"`
 }
 
 // LossConfig is what is made small.
@@ -72,10 +83,11 @@ type LossConfig struct {
 type OptimConfig struct {
 	Steps       int     `json:"steps" doc:"updates" range:"1..100000000"`
 	Rate        float64 `json:"lr" doc:"learning rate after the warm-up" range:"0..1000000"`
-	RateMin     float64 `json:"lr_min" doc:"learning rate at the end of the cosine" range:"0..1000000"`
-	Warmup      int     `json:"warmup" doc:"steps over which the rate rises from 0; more than a tenth of all: a tenth" range:"0..100000000"`
-	Beta1       float64 `json:"beta1" doc:"decay of the mean of gradients" range:"0..0.99999"`
-	Beta2       float64 `json:"beta2" doc:"decay of the mean of their squares" range:"0..0.99999999"`
+	Floor       float64 `json:"lr_floor" doc:"share of it that is left at the end of the cosine" range:"0..1"`
+	Constant    bool    `json:"constant" doc:"no cosine: the rate stays after the warm-up"`
+	Warmup      int     `json:"warmup" doc:"steps over which the rate rises; a tenth of all at most" range:"0..100000000"`
+	Beta1       float64 `json:"beta1" doc:"decay of the mean of gradients" range:"0.001..0.99999"`
+	Beta2       float64 `json:"beta2" doc:"decay of the mean of their squares" range:"0.001..0.99999999"`
 	Epsilon     float64 `json:"eps" doc:"added to their root" range:"1e-12..1"`
 	Decay       float64 `json:"weight_decay" doc:"decoupled decay of matrices; vectors have none" range:"0..10"`
 	ImageFactor float64 `json:"image_lr_factor" doc:"the rate of the image tower is lr times this" range:"0..1000"`
@@ -91,11 +103,11 @@ type ComputeConfig struct {
 	GradCache bool `json:"grad_cache" doc:"embed, then the loss, then each chunk's gradient: memory does not grow with the batch, for a third more time"`
 }
 
-// RunConfig says what is kept and told. The first four may change when a run is
-// resumed: they change nothing that is computed.
+// RunConfig says what is kept and told. What is marked free may change when a run is
+// resumed: it changes nothing that is computed.
 type RunConfig struct {
 	CheckpointEvery int     `json:"checkpoint_every" doc:"steps between two checkpoints" range:"1..1000000" resume:"free"`
-	CheckpointLoad  float64 `json:"checkpoint_load" doc:"share of the time that checkpoints may take: larger models are kept less often, but at least every 60 s" range:"0.001..1" resume:"free"`
+	CheckpointLoad  float64 `json:"checkpoint_load" doc:"share of the time that checkpoints may take: larger models are kept less often, but at least every 60 s; 1: it does not matter" range:"0.001..1" resume:"free"`
 	Report          bool    `json:"report" doc:"write report.html and MODEL_CARD.md" resume:"free"`
 	KeepCheckpoints bool    `json:"keep_checkpoints" doc:"keep the checkpoints when the run has ended" resume:"free"`
 	ValidateEvery   int     `json:"validate_every" doc:"steps between two validations; there is one at the end, too; 0: only there" range:"0..1000000"`
@@ -113,13 +125,11 @@ func Defaults() Config {
 			Image: "vit", ImageSize: 96, Patch: 12, ImageWidth: 256, ImageLayers: 6, ImageHeads: 4,
 			TextWidth: 192, TextLayers: 4, TextHeads: 3, Context: 32, Vocabulary: 49408, Dim: 256, Activation: "quick_gelu",
 		},
-		Train: TrainConfig{Image: Selection{"all"}, Text: Selection{"all"}},
-		Data: DataConfig{
-			Batch: 128, TrainSplit: "train", ValSplit: "val",
-			CropMin: 0.5, CropRatio: 4.0 / 3, Flip: 0.5, Color: 0.2, Cache: true, CacheMB: 2048,
-		},
-		Loss:  LossConfig{Kind: "infonce", LogitScaleMax: 100, LogitBias: -10, LearnScale: true},
-		Optim: OptimConfig{Steps: 1500, Rate: 1e-3, Warmup: 100, Beta1: 0.9, Beta2: 0.98, Epsilon: 1e-6, Decay: 0.1, ImageFactor: 1, TextFactor: 1, ClipNorm: 1},
+		Train:   TrainConfig{Image: Selection{"all"}, Text: Selection{"all"}},
+		Data:    DataConfig{Batch: 128, Split: "train", Val: "val", CacheMB: 4096, Views: 4},
+		Augment: AugmentConfig{CropMin: 0.5, CropRatio: 4.0 / 3, Flip: 0.5, KeepSides: true, Brightness: 0.2, Contrast: 0.2, Saturation: 0.2},
+		Loss:    LossConfig{Kind: "infonce", LogitScaleMax: 100, LogitBias: -10, LearnScale: true},
+		Optim:   OptimConfig{Steps: 1500, Rate: 1e-3, Warmup: 100, Beta1: 0.9, Beta2: 0.98, Epsilon: 1e-6, Decay: 0.1, ImageFactor: 1, TextFactor: 1, ClipNorm: 1},
 		Run: RunConfig{
 			CheckpointEvery: 10, CheckpointLoad: 0.05, Report: true, ValidateEvery: 100, ValidateLimit: 1000,
 			Best: "mean_recall", DivergedAfter: 200, Precision: "fp32",

@@ -167,8 +167,6 @@ func (c *Config) Check() error {
 		return invalid("model.text_width %d is no multiple of model.text_heads %d", m.TextWidth, m.TextHeads)
 	case c.Loss.LogitScale > c.Loss.LogitScaleMax:
 		return invalid("loss.logit_scale %v is more than loss.logit_scale_max %v", c.Loss.LogitScale, c.Loss.LogitScaleMax)
-	case c.Optim.RateMin > c.Optim.Rate:
-		return invalid("optim.lr_min %v is more than optim.lr %v", c.Optim.RateMin, c.Optim.Rate)
 	case c.Train.LockImage && c.Init == "":
 		return invalid("train.lock_image locks the image tower of a model: name it with init (--init NAME|DIR)")
 	case c.Train.NewText && c.Init == "", c.Train.Head > 0 && c.Init == "":

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/clipsearch/clipsearch/internal/disk"
+	"github.com/clipsearch/clipsearch/trainer/optim"
 )
 
 // Learner is a model in training.
@@ -89,7 +90,7 @@ func (r *Run) Train(ctx context.Context) (Result, error) {
 		if err != nil {
 			return s.result(), r.stopped(ctx, w, s, err)
 		}
-		rate := r.Config.Optim.rate(step)
+		rate := r.Config.Optim.schedule().At(s.Step)
 		norm := r.Learner.Update(rate)
 		if !finite(norm) {
 			return s.result(), r.stopped(ctx, w, s, diverged("its gradient is not finite"))
@@ -143,15 +144,9 @@ func (r *Run) note(format string, args ...any) {
 	}
 }
 
-// rate is the learning rate of a step: it rises from 0 in a line, then falls to its
-// least as a cosine does.
-func (o OptimConfig) rate(step int) float64 {
-	warmup := min(o.Warmup, o.Steps/10)
-	if step <= warmup {
-		return o.Rate * float64(step) / float64(warmup)
-	}
-	done := float64(step-warmup) / float64(o.Steps-warmup+1)
-	return o.RateMin + (o.Rate-o.RateMin)*(1+math.Cos(math.Pi*done))/2
+// schedule is the learning rate over the run.
+func (o OptimConfig) schedule() optim.Schedule {
+	return optim.Schedule{Rate: o.Rate, Warmup: min(o.Warmup, o.Steps/10), Steps: o.Steps, Floor: o.Floor, Constant: o.Constant}
 }
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
