@@ -91,8 +91,7 @@ func (w *workdir) save(s *state, tensors []Tensor) error {
 // room returns an error if tensors do not fit on the disk.
 func (w *workdir) room(tensors []Tensor) error {
 	const spare = 1 << 20 // for all that is small
-	head, rest := header(tensors)
-	need := int64(len(head)) + rest + spare
+	need := bytesOf(tensors) + spare
 	free, err := disk.Free(w.dir)
 	if err == nil && free < need {
 		return fmt.Errorf("it needs %d MB, and %d MB are free on the disk of %s: %w", need>>20+1, free>>20, w.dir, clipsearch.ErrNoSpace)
@@ -124,12 +123,8 @@ func (w *workdir) writeWhole(name string, f func(dir string) error) error {
 }
 
 func writeState(dir string, s *state, tensors []Tensor) error {
-	f, err := os.Create(filepath.Join(dir, tensorsFile))
-	if err != nil {
-		return err
-	}
-	s.Tensors, err = writeTensors(f, tensors)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+	var err error
+	if s.Tensors, err = writeTensors(filepath.Join(dir, tensorsFile), tensors); err != nil {
 		return err
 	}
 	text, err := json.Marshal(s)
@@ -160,15 +155,7 @@ func (w *workdir) load(name string, tensors []Tensor) (*state, error) {
 	if s.Version != stateVersion {
 		return nil, fmt.Errorf("it has version %d, and this program reads %d", s.Version, stateVersion)
 	}
-	f, err := os.Open(filepath.Join(dir, tensorsFile))
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if err := readTensors(f, tensors, s.Tensors); err != nil {
-		return nil, fmt.Errorf("%s: %w", tensorsFile, err)
-	}
-	return &s, nil
+	return &s, readTensors(filepath.Join(dir, tensorsFile), tensors, s.Tensors)
 }
 
 // names lists the checkpoints, the newest first.
@@ -213,24 +200,15 @@ func (w *workdir) saveBest(best *Figures, weights []Tensor) error {
 	if err := w.room(weights); err != nil {
 		return fmt.Errorf("best weights, of step %d: %w", best.Step, err)
 	}
-	return w.writeWhole(bestName(best), func(dir string) error {
-		f, err := os.Create(filepath.Join(dir, tensorsFile))
-		if err != nil {
-			return err
-		}
-		best.Weights, err = writeTensors(f, weights)
-		return errors.Join(err, f.Sync(), f.Close())
+	return w.writeWhole(bestName(best), func(dir string) (err error) {
+		best.Weights, err = writeTensors(filepath.Join(dir, tensorsFile), weights)
+		return err
 	})
 }
 
 // loadBest fills weights with those.
 func (w *workdir) loadBest(best *Figures, weights []Tensor) error {
-	f, err := os.Open(filepath.Join(w.dir, checkpoints, bestName(best), tensorsFile))
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return readTensors(f, weights, best.Weights)
+	return readTensors(filepath.Join(w.dir, checkpoints, bestName(best), tensorsFile), weights, best.Weights)
 }
 
 func bestName(best *Figures) string {

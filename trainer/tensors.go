@@ -1,14 +1,15 @@
 package trainer
 
 import (
-	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
+
+	"github.com/clipsearch/clipsearch/clip"
 )
 
 // Tensor is a view of numbers that have a name and a shape.
@@ -21,85 +22,57 @@ type Tensor struct {
 // castagnoli is the polynomial that processors have an instruction for.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// tensorHeader is an entry of a safetensors header.
-type tensorHeader struct {
-	Type    string   `json:"dtype"`
-	Shape   []int    `json:"shape"`
-	Offsets [2]int64 `json:"data_offsets"`
-}
-
-// header returns the head of a safetensors file with these tensors, and how many bytes
-// follow it. The same tensors always give the same bytes.
-func header(tensors []Tensor) (head []byte, rest int64) {
-	entries := map[string]tensorHeader{}
-	for _, t := range tensors {
-		n := int64(4 * len(t.Data))
-		entries[t.Name] = tensorHeader{"F32", append([]int{}, t.Shape...), [2]int64{rest, rest + n}}
-		rest += n
-	}
-	text, err := json.Marshal(entries)
-	if err != nil {
-		panic("trainer: header of tensors: " + err.Error()) // names and numbers
-	}
-	for len(text)%8 != 0 {
-		text = append(text, ' ')
-	}
-	return append(binary.LittleEndian.AppendUint64(nil, uint64(len(text))), text...), rest
-}
-
-// writeTensors writes a safetensors file and returns its CRC-32C.
-func writeTensors(w io.Writer, tensors []Tensor) (uint32, error) {
-	sum := crc32.New(castagnoli)
-	w = io.MultiWriter(w, sum)
-	head, _ := header(tensors)
-	if _, err := w.Write(head); err != nil {
-		return 0, err
-	}
-	buf := make([]byte, 0, 1<<20)
+// checksum is the CRC-32C of the numbers of tensors, as their file has them.
+func checksum(tensors []Tensor) uint32 {
+	var sum uint32
+	buf := make([]byte, 0, 1<<18)
 	for _, t := range tensors {
 		for part := range slices.Chunk(t.Data, cap(buf)/4) {
 			buf = buf[:0]
 			for _, x := range part {
 				buf = binary.LittleEndian.AppendUint32(buf, math.Float32bits(x))
 			}
-			if _, err := w.Write(buf); err != nil {
-				return 0, err
-			}
+			sum = crc32.Update(sum, castagnoli, buf)
 		}
 	}
-	return sum.Sum32(), nil
+	return sum
 }
 
-// readTensors fills tensors from a file that writeTensors wrote of tensors of the same
-// names and shapes. An error leaves them half filled.
-func readTensors(r io.Reader, tensors []Tensor, want uint32) error {
-	sum := crc32.New(castagnoli)
-	r = io.TeeReader(r, sum)
-	head, _ := header(tensors)
-	got := make([]byte, len(head))
-	if _, err := io.ReadFull(r, got); err != nil {
-		return fmt.Errorf("cut off: %w", err)
-	}
-	if !bytes.Equal(got, head) {
-		return fmt.Errorf("its tensors are not those of this run")
-	}
-	buf := make([]byte, 1<<20)
+// bytes is how long the file of tensors is, but for its header.
+func bytesOf(tensors []Tensor) (n int64) {
 	for _, t := range tensors {
-		for part := range slices.Chunk(t.Data, len(buf)/4) {
-			b := buf[:4*len(part)]
-			if _, err := io.ReadFull(r, b); err != nil {
-				return fmt.Errorf("cut off: %w", err)
-			}
-			for i := range part {
-				part[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
-			}
+		n += 4 * int64(len(t.Data))
+	}
+	return n
+}
+
+// writeTensors writes a safetensors file through to the disk.
+func writeTensors(name string, tensors []Tensor) (sum uint32, err error) {
+	list := make([]clip.NewTensor, len(tensors))
+	for i, t := range tensors {
+		list[i] = clip.FloatTensor(t.Name, t.Data, t.Shape...)
+	}
+	return checksum(tensors), clip.WriteTensors(name, list, nil)
+}
+
+// readTensors fills tensors from such a file. An error leaves some of them filled.
+func readTensors(name string, tensors []Tensor, want uint32) error {
+	w, err := clip.OpenWeights(os.DirFS(filepath.Dir(name)), filepath.Base(name))
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	for _, t := range tensors {
+		from, ok := w.Tensor(t.Name)
+		if !ok || from.Type != "F32" || !slices.Equal(from.Shape, t.Shape) {
+			return fmt.Errorf("it has no tensor %s of %v: it is of another run", t.Name, t.Shape)
+		}
+		if err := w.ReadFloat32s(from, 0, t.Data); err != nil {
+			return err
 		}
 	}
-	if n, _ := r.Read(buf[:1]); n > 0 {
-		return fmt.Errorf("it is longer than it should be")
-	}
-	if got := sum.Sum32(); got != want {
-		return fmt.Errorf("its checksum is %08x, not %08x", got, want)
+	if got := checksum(tensors); got != want {
+		return fmt.Errorf("the checksum of its numbers is %08x, not %08x", got, want)
 	}
 	return nil
 }
