@@ -99,8 +99,16 @@ func (w *workdir) room(tensors []Tensor) error {
 	return nil // who cannot be asked is tried
 }
 
+// isFull reports whether an error says that the disk is full.
+func isFull(err error) bool { return disk.IsFull(err) || errors.Is(err, clipsearch.ErrNoSpace) }
+
+// noRoom says how a run on a full disk may go on.
 func noRoom(err error, w *workdir) error {
-	return fmt.Errorf("%w: free some and go on with --resume: the checkpoint of step %d is whole: %w", err, w.kept, clipsearch.ErrNoSpace)
+	kept := "nothing has been kept yet"
+	if w.kept > 0 {
+		kept = fmt.Sprintf("the checkpoint of step %d is whole", w.kept)
+	}
+	return fmt.Errorf("%w: free some and go on with --resume: %s: %w", err, kept, clipsearch.ErrNoSpace)
 }
 
 // writeWhole has f fill a folder below checkpoints that gets its name when all of it is

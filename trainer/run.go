@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/clipsearch/clipsearch/clip"
-	"github.com/clipsearch/clipsearch/internal/disk"
 )
 
 // begin makes the folder of a new run, or finds where one that is there stands.
@@ -25,7 +24,7 @@ func (r *Run) begin() (*workdir, *state, error) {
 	r.Record.Version, r.Record.Config, r.Record.Started = recordVersion, r.Config, time.Now().UTC()
 	if !r.Resume {
 		err = errors.Join(w.openLog(0), w.writeRecord(r.Record))
-		if disk.IsFull(err) {
+		if isFull(err) {
 			err = noRoom(err, w)
 		}
 	} else {
@@ -140,7 +139,7 @@ func (r *Run) finish(ctx context.Context, w *workdir, s *state) (Result, error) 
 	best.Weights = 0
 	res := Result{s.Step, s.Watch.Smooth, best, s.Seconds, time.Now().UTC()}
 	r.Record.Validations, r.Record.Result = s.Curve, &res
-	if err := r.export(ctx, w); disk.IsFull(err) {
+	if err := r.export(ctx, w); isFull(err) {
 		return res, noRoom(err, w)
 	} else if err != nil {
 		if ctx.Err() != nil {

@@ -7,7 +7,6 @@ import (
 	"math"
 	"time"
 
-	"github.com/clipsearch/clipsearch/internal/disk"
 	"github.com/clipsearch/clipsearch/trainer/optim"
 )
 
@@ -121,7 +120,7 @@ func (r *Run) stopped(ctx context.Context, w *workdir, s *state, err error) erro
 		return fmt.Errorf("step %d: %w: the last good checkpoint is of step %d, in %s: begin again in another folder with a lower optim.lr (it is %v) or a longer optim.warmup (%d)",
 			s.Step+1, err, w.kept, w.dir, r.Config.Optim.Rate, r.Config.Optim.Warmup)
 	}
-	if disk.IsFull(err) {
+	if isFull(err) {
 		return noRoom(err, w)
 	}
 	return fmt.Errorf("step %d: %w", s.Step+1, err)

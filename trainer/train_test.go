@@ -238,7 +238,9 @@ func TestDiverges(t *testing.T) {
 		kept   string // the last good checkpoint
 	}{
 		"NaN": {func(p *parabola) {
-			p.loss = func(step int, loss float64) float64 { return map[bool]float64{true: math.NaN(), false: loss}[step == 25] }
+			p.loss = func(step int, loss float64) float64 {
+				return map[bool]float64{true: math.NaN(), false: loss}[step == 25]
+			}
 		}, "step 25: its loss is NaN", "step-00000020"},
 		"gradient": {func(p *parabola) {
 			p.norm = func(step int) float64 { return map[bool]float64{true: math.Inf(1), false: 1}[step == 33] }
@@ -376,10 +378,18 @@ func TestDamagedCheckpoint(t *testing.T) {
 		all    bool // both checkpoints
 		want   string
 	}{
-		"cut":          {func(t *testing.T, dir string) { edit(t, dir, tensorsFile, func(b []byte) []byte { return b[:len(b)/2] }) }, false, "cut off"},
-		"longer":       {func(t *testing.T, dir string) { edit(t, dir, tensorsFile, func(b []byte) []byte { return append(b, 0) }) }, false, ""},
-		"a bit":        {func(t *testing.T, dir string) { edit(t, dir, tensorsFile, func(b []byte) []byte { b[len(b)-9] ^= 4; return b }) }, false, "checksum"},
-		"header":       {func(t *testing.T, dir string) { edit(t, dir, tensorsFile, func(b []byte) []byte { b[12] ^= 4; return b }) }, false, ""},
+		"cut": {func(t *testing.T, dir string) {
+			edit(t, dir, tensorsFile, func(b []byte) []byte { return b[:len(b)/2] })
+		}, false, "cut off"},
+		"longer": {func(t *testing.T, dir string) {
+			edit(t, dir, tensorsFile, func(b []byte) []byte { return append(b, 0) })
+		}, false, ""},
+		"a bit": {func(t *testing.T, dir string) {
+			edit(t, dir, tensorsFile, func(b []byte) []byte { b[len(b)-9] ^= 4; return b })
+		}, false, "checksum"},
+		"header": {func(t *testing.T, dir string) {
+			edit(t, dir, tensorsFile, func(b []byte) []byte { b[12] ^= 4; return b })
+		}, false, ""},
 		"a digit":      {func(t *testing.T, dir string) { edit(t, dir, stateFile, digit) }, false, "checksum"},
 		"no state":     {func(t *testing.T, dir string) { os.Remove(filepath.Join(dir, stateFile)) }, false, "no such file"},
 		"empty":        {func(t *testing.T, dir string) { edit(t, dir, stateFile, func([]byte) []byte { return nil }) }, false, stateFile},
