@@ -12,7 +12,7 @@ import (
 // Key is what is known of a key of [Config].
 type Key struct {
 	Name    string // with its groups: "optim.lr"
-	Default any
+	Value   any
 	Doc     string
 	Allowed string // "1..8", "vit|conv", or "" where anything of its type is
 	free    bool   // may change when a run is resumed
@@ -20,10 +20,13 @@ type Key struct {
 }
 
 // Keys lists the keys of a configuration in their order, with the defaults.
-func Keys() []Key {
-	c := Defaults()
-	return c.keys()
-}
+func Keys() []Key { return Defaults().Keys() }
+
+// Keys lists the keys with c's values.
+func (c Config) Keys() []Key { return c.keys() }
+
+// JSON is the key's value as the file has it.
+func (k Key) JSON() string { return asJSON(k.Value) }
 
 // keys lists the keys with c's own values as defaults; they can be set through them.
 func (c *Config) keys() []Key { return keysOf("", reflect.ValueOf(c).Elem()) }

@@ -25,6 +25,7 @@ type Record struct {
 	Init        string      `json:"init_space,omitempty"` // digest of the model that was trained on
 	Environment Environment `json:"environment"`
 	Started     time.Time   `json:"started"`
+	Batch       int         `json:"batch"`      // pairs of a step
 	Parameters  int64       `json:"parameters"` // numbers that are trained
 	Resumed     int         `json:"resumed"`    // how often
 	Result      *Result     `json:"result"`     // nil: it has not ended

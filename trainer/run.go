@@ -21,7 +21,7 @@ func (r *Run) begin() (*workdir, *state, error) {
 	if err != nil {
 		return nil, s, err
 	}
-	r.Record.Version, r.Record.Config, r.Record.Started = recordVersion, r.Config, time.Now().UTC()
+	r.Record.Version, r.Record.Config, r.Record.Batch, r.Record.Started = recordVersion, r.Config, r.Batch, time.Now().UTC()
 	if !r.Resume {
 		err = errors.Join(w.openLog(0), w.writeRecord(r.Record))
 		if isFull(err) {
