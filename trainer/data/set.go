@@ -3,6 +3,7 @@ package data
 import (
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"slices"
 	"strings"
@@ -183,4 +184,17 @@ func (s *Set) Captions() int {
 
 func invalid(format string, args ...any) error {
 	return fmt.Errorf(format+": %w", append(args, clipsearch.ErrInvalid)...)
+}
+
+// Texts yields every caption, picture by picture.
+func (s *Set) Texts() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, it := range s.Items {
+			for _, c := range it.Captions {
+				if !yield(c) {
+					return
+				}
+			}
+		}
+	}
 }
