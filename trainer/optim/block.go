@@ -25,3 +25,8 @@ func blocks(n, threads int, f func(i, from, to int)) {
 	work()
 	others.Wait()
 }
+
+// Blocks calls f for ranges that make up [0,n), on so many goroutines.
+func Blocks(n, threads int, f func(from, to int)) {
+	blocks(n, threads, func(_, from, to int) { f(from, to) })
+}
