@@ -55,6 +55,14 @@ func TestShards(t *testing.T) {
 	}
 }
 
+func TestShardsExclude(t *testing.T) {
+	dir := folder(t, map[string]string{"s.tar": tarOf(t, "a/1.jpg", "x", "a/1.txt", "one", "2.jpg", "x", "2.txt", "two")})
+	s, err := Read(Options{Data: dir, Exclude: func(name string) bool { return name == "1" }})
+	if err != nil || pairs(s) != "s.tar:2: two" || s.Excluded != 1 {
+		t.Errorf("%+v, %v: want all but 1", s, err)
+	}
+}
+
 func TestShardErrors(t *testing.T) {
 	whole := tarOf(t, "1.jpg", strings.Repeat("x", 4000), "1.txt", "one")
 	for name, tt := range map[string]struct{ content, want string }{

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -215,11 +216,15 @@ func FuzzTrain(f *testing.F) {
 			}
 			return
 		}
-		dir := t.TempDir()
-		if err := v.Write(dir, 16); err != nil {
+		files, err := v.Files(16)
+		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Cover(os.DirFS(dir), clip.TokenizerOptions{ContextLength: 16}, slices.Values([]string{text})); err != nil {
+		dir := fstest.MapFS{}
+		for name, content := range files {
+			dir[name] = &fstest.MapFile{Data: content}
+		}
+		if _, err := Cover(dir, clip.TokenizerOptions{ContextLength: 16}, slices.Values([]string{text})); err != nil {
 			t.Fatal(err)
 		}
 	})
