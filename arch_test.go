@@ -38,7 +38,7 @@ var allowed = map[string][]string{
 	"picture":                  {},
 	"query":                    {},
 	"runtime":                  {},
-	"trainer/data":             {"clip", "internal/captions"},
+	"trainer/data":             {"clip", "internal/captions", "internal/disk"},
 	"trainer/vocab":            {"clip"},
 	"web":                      {"query"},
 }
