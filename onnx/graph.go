@@ -26,6 +26,7 @@ type Graph struct {
 	scope  string
 	count  int
 	opset  int64 // of ONNX's own operators
+	masks  []DropoutMask
 
 	training bool // static shapes, operators that have gradients: see BuildTraining
 }
@@ -38,7 +39,8 @@ type Value struct {
 	shape Shape
 	size  *Value // one-dimensional int64: the shape when it runs; nil until asked for
 
-	source *Value // what it is a Reshape of, or nil
+	source *Value  // what it is a Reshape of, or nil
+	tensor *Tensor // that it is a constant of, or nil
 }
 
 // Type returns the type of the value's elements.
@@ -75,6 +77,7 @@ func build(name string, training bool, f func(g *Graph)) (m *Model, err error) {
 	if len(g.m.Outputs) == 0 {
 		return nil, fmt.Errorf("build graph %s: %w", name, errors.New("it has no output"))
 	}
+	g.m.sweep()
 	return &g.m, nil
 }
 
@@ -160,7 +163,9 @@ func (g *Graph) Const(t *Tensor) *Value {
 		t.Name = g.fresh(t.Name)
 	}
 	g.m.Initializers = append(g.m.Initializers, t)
-	return g.value(t.Name, t.Type, Of(t.Dims...))
+	v := g.value(t.Name, t.Type, Of(t.Dims...))
+	v.tensor = t
+	return v
 }
 
 // Scalar adds a float32 constant without dimensions.
