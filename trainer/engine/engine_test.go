@@ -130,6 +130,9 @@ func TestCuts(t *testing.T) {
 			for _, o := range []Options{{Chunk: 8}, {Chunk: 8}, {Chunk: 2}, {Chunk: 3, Threads: 2}, {GradCache: true, Part: 4}, {GradCache: true, Chunk: 1, Part: 3, Threads: 2}, {GradCache: true, Part: 100}} {
 				o.Loss, o.Seed = loss, 5
 				e := m.engine(t, dropout, o)
+				if o.Threads == 2 {
+					e.large = 1 // as a table of millions is treated
+				}
 				var got float64
 				for step := range 2 { // the second overwrites the first
 					var err error
