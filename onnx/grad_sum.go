@@ -164,9 +164,9 @@ func (b *backward) between(x *Value, axis int, from int64, v *Value) *Value {
 	if size == n {
 		return v
 	}
-	pads := make([]int64, 2*len(x.shape))
-	pads[axis], pads[axis+len(x.shape)] = from, n-from-size
-	return b.g.pad(v, pads)
+	before, after := make([]int64, len(x.shape)), make([]int64, len(x.shape))
+	before[axis], after[axis] = from, n-from-size
+	return b.g.Pad(v, before, after, 0)
 }
 
 // scatter adds the gradients of rows to the table x they were read from. ONNX Runtime
@@ -184,8 +184,8 @@ func (b *backward) scatter(x *Value, rows []gives) {
 	at := b.g.view(b.g.Cast(id, Int32), append(Shape{id.shape[0]}, slices.Repeat(Shape{N(1)}, len(x.shape)-1)...)...)
 	s := b.sums[x]
 	if s.total == nil {
-		s.total = b.g.expand(b.g.number(x.typ, 0), x.shape)
+		s.total = b.g.ExpandTo(b.g.number(x.typ, 0), x.shape...)
 	}
-	s.total = b.g.node("ScatterElements", x.typ, x.shape, []*Value{s.total, b.g.expand(at, grad.shape), grad},
+	s.total = b.g.node("ScatterElements", x.typ, x.shape, []*Value{s.total, b.g.ExpandTo(at, grad.shape...), grad},
 		Attr{"axis", int64(0)}, Attr{"reduction", "add"})
 }
