@@ -164,6 +164,12 @@ func TestSplitCrosses(t *testing.T) {
 	if _, _, err := m.Split(func(t *onnx.Tensor) bool { return false }); err == nil {
 		t.Error("nothing trained: no error")
 	}
+	if part, err := m.Cut(frozen.Outputs[0].Name); err != nil || len(part.Nodes) != len(frozen.Nodes) || part.Outputs[0].Shape.String() != "[batch,length,4]" {
+		t.Errorf("Cut(%s): %v, %v", frozen.Outputs[0].Name, part, err)
+	}
+	if _, err := m.Cut("nowhere"); err == nil || !strings.Contains(err.Error(), "nowhere") {
+		t.Errorf("Cut(nowhere): %v", err)
+	}
 	again, _, err := m.Split(func(t *onnx.Tensor) bool { return t.Name == "w2" })
 	if err != nil || again.Outputs[0].Name != frozen.Outputs[0].Name {
 		t.Errorf("split again, %v crosses: %v", again, err)

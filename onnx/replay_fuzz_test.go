@@ -3,6 +3,7 @@ package onnx_test
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"runtime"
 	"slices"
 	"testing"
@@ -69,6 +70,34 @@ func checkWritten(t *testing.T, m *onnx.Model) {
 	}
 	if err != nil {
 		t.Errorf("what was made of it cannot be read: %v", err)
+	}
+}
+
+// TestReplayHostile: models of random nodes, and files of one node with bytes of it
+// changed.
+func TestReplayHostile(t *testing.T) {
+	r := rand.New(rand.NewPCG(11, 3))
+	for range 1500 {
+		data := make([]byte, 1+r.IntN(150))
+		for i := range data {
+			data[i] = byte(r.IntN(256))
+		}
+		checkModel(t, randomModel(data), len(data))
+	}
+	for _, c := range slices.Concat(opCases, shapeOps, layerOps) {
+		whole, err := c.model(max(0, c.fed, 1), nil).Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 12 {
+			data := slices.Clone(whole)
+			for range 1 + r.IntN(3) {
+				data[r.IntN(len(data))] = []byte{0, 1, 2, 127, 255, byte(r.IntN(256))}[r.IntN(6)]
+			}
+			if m, err := onnx.Read(data); err == nil {
+				checkModel(t, m, len(data))
+			}
+		}
 	}
 }
 
