@@ -148,7 +148,8 @@ func sessionOptions(o Options) (*onnx.SessionOptions, error) {
 		err = errors.Join(err, so.SetMemPattern(false))
 	}
 	if o.Training {
-		err = errors.Join(err, so.AddSessionConfigEntry("session.use_env_allocators", "1"))
+		err = errors.Join(err, so.AddSessionConfigEntry("session.use_env_allocators", "1"),
+			so.AddSessionConfigEntry("session.force_spinning_stop", "1")) // between runs the processor is the optimizer's
 	}
 	if o.Folder != "" {
 		err = errors.Join(err, so.AddSessionConfigEntry("session.model_external_initializers_file_folder_path", o.Folder))
