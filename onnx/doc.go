@@ -22,4 +22,10 @@
 //
 // Weights need not be in memory: a [Tensor] may say in which file, at what offset,
 // its bytes lie ([External]), as ONNX Runtime maps them.
+//
+// # Training
+//
+// A network that is trained is an inference graph. [Graph.Replay] adds it to a graph
+// that [BuildTraining] makes, with its weights as inputs, and [Graph.Backward] adds
+// the gradients. [Model.Split] takes off what is frozen, which runs once.
 package onnx
