@@ -1,0 +1,120 @@
+package trainer
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/clipsearch/clipsearch"
+	"github.com/clipsearch/clipsearch/onnx"
+)
+
+// tower is a graph whose nodes read weights in this order.
+func tower(t *testing.T, groups int64) *onnx.Model {
+	t.Helper()
+	m := &onnx.Model{Inputs: []onnx.Port{{Name: "x", Type: onnx.Float}}, Outputs: []onnx.Port{{Name: "y", Type: onnx.Float, Shape: onnx.Shape{onnx.Sym("batch"), onnx.N(2)}}}}
+	four := []float32{1, 2, 3, 4}
+	add := func(op string, dims []int64, names ...string) {
+		n := &onnx.Node{Op: op, Inputs: append([]string{"x"}, names...), Outputs: []string{"x"}}
+		if op == "Conv" {
+			n.Attrs = []onnx.Attr{{Name: "group", Value: groups}}
+		}
+		m.Nodes = append(m.Nodes, n)
+		for _, name := range names {
+			m.Initializers = append(m.Initializers, onnx.Floats(name, four, dims...))
+		}
+	}
+	add("Conv", []int64{1, 1, 2, 2}, "patches")
+	add("Add", []int64{2, 2}, "positions")
+	for _, i := range []string{"0", "1", "2", "10"} {
+		add("MatMul", []int64{2, 2}, "layers."+i+".fc1.weight")
+		add("Add", []int64{4}, "layers."+i+".fc1.bias")
+	}
+	add("BatchNormalization", []int64{4}, "norm.weight", "norm.bias", "norm.running_mean", "norm.running_var")
+	add("Add", []int64{1, 1, 2, 2}, "mask")
+	add("Mul", nil, "scale")
+	m.Initializers[len(m.Initializers)-1] = onnx.Floats("scale", []float32{1})
+	add("Gemm", []int64{2, 2}, "projection")
+	m.Nodes[len(m.Nodes)-1].Outputs = []string{"y"}
+	return m
+}
+
+func TestSelection(t *testing.T) {
+	w := weightsOf(tower(t, 1), nil)
+	for _, tt := range []struct {
+		s    Selection
+		want string
+	}{
+		{Selection{"none"}, ""},
+		{Selection{"last:1"}, "layers.10.fc1.weight layers.10.fc1.bias norm.weight norm.bias projection"},
+		{Selection{"last:2"}, "layers.2.fc1.weight layers.2.fc1.bias layers.10.fc1.weight layers.10.fc1.bias norm.weight norm.bias projection"},
+		{Selection{"*.fc1.bias", "projection"}, "layers.0.fc1.bias layers.1.fc1.bias layers.2.fc1.bias layers.10.fc1.bias projection"},
+		{Selection{"norm.*"}, "norm.weight norm.bias"},
+	} {
+		got, err := tt.s.pick(w)
+		if err != nil || strings.Join(got, " ") != tt.want {
+			t.Errorf("%v: %v, %v, want %s", tt.s, got, err, tt.want)
+		}
+	}
+	all, err := Selection{"all"}.pick(w)
+	if err != nil || len(all) != 13 || slices.Contains(all, "mask") || slices.Contains(all, "scale") {
+		t.Errorf("all: %v, %v", all, err)
+	}
+	for _, tt := range []struct {
+		s    Selection
+		want string
+	}{
+		{Selection{"last:5"}, "the tower has 4 blocks"},
+		{Selection{"*.fc2.*"}, `"*.fc2.*" matches none of the 13 weights, such as patches`},
+		{Selection{"norm.running_*"}, "names norm.running_mean, which cannot be trained"},
+	} {
+		if _, err := tt.s.pick(w); err == nil || !strings.Contains(err.Error(), tt.want) || !errors.Is(err, clipsearch.ErrInvalid) {
+			t.Errorf("%v: %v, want %q", tt.s, err, tt.want)
+		}
+	}
+}
+
+// TestFrozenKernels: a convolution by channels is not trained, and what a checkpoint does
+// not have is no weight.
+func TestFrozenKernels(t *testing.T) {
+	if w := weightsOf(tower(t, 2), nil); slices.Contains(w.names, "patches") || !slices.Contains(w.frozen, "patches") {
+		t.Errorf("weights %v, frozen %v", w.names, w.frozen)
+	}
+	if w := weightsOf(tower(t, 1), []string{"mask", "projection"}); !slices.Equal(w.names, []string{"mask", "projection"}) {
+		t.Errorf("of a checkpoint with two: %v", w.names)
+	}
+}
+
+func TestPrefixed(t *testing.T) {
+	m := tower(t, 1)
+	p := prefixed(m, "image/")
+	if p.Nodes[0].Inputs[1] != "image/patches" || p.Initializers[0].Name != "image/patches" || m.Nodes[0].Inputs[1] != "patches" || m.Initializers[0].Name != "patches" {
+		t.Errorf("%v, %v; before: %v, %v", p.Nodes[0].Inputs, p.Initializers[0].Name, m.Nodes[0].Inputs, m.Initializers[0].Name)
+	}
+}
+
+func TestHead(t *testing.T) {
+	m := tower(t, 1)
+	a, err := withHead(m, "y", 3, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, _ := withHead(m, "y", 3, 7)
+	c, _ := withHead(m, "y", 3, 8)
+	last := len(a.Initializers) - 2
+	if a.Outputs[0].Name != "y/head" || !slices.Equal(a.Initializers[last].Dims, []int64{3, 2}) || len(m.Nodes)+1 != len(a.Nodes) {
+		t.Errorf("%v, weights of %v", a.Outputs, a.Initializers[last].Dims)
+	}
+	if string(a.Initializers[last].Raw) != string(b.Initializers[last].Raw) || string(a.Initializers[last].Raw) == string(c.Initializers[last].Raw) {
+		t.Error("a head's first weights are a function of the seed")
+	}
+	m.Outputs[0].Shape = onnx.Shape{onnx.Sym("batch"), onnx.Sym("dim")}
+	if _, err := withHead(m, "y", 3, 7); err == nil {
+		t.Error("a head on a tower of unknown size")
+	}
+	f := filled(a, map[string][]float32{headBias: {1, 2, 3}})
+	if got, err := f.Initializers[last+1].Float32s(); err != nil || !slices.Equal(got, []float32{1, 2, 3}) {
+		t.Errorf("filled: %v, %v", got, err)
+	}
+}
