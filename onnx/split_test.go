@@ -34,7 +34,7 @@ func TestSplit(t *testing.T) {
 	for _, tw := range towers(t) {
 		t.Run(tw.name, func(t *testing.T) {
 			fed := feed(tw.m, 2)
-			want := evaluate(t, tw.m, tw.folder, fed)
+			want := runModel(t, tw.m, tw.folder, fed)
 			names := weights(tw.m)
 			places := []int{len(names) - 1, len(names) * 3 / 4, len(names) / 2, len(names) / 4, 1, 0}
 			if len(names) > 90 {
@@ -56,7 +56,7 @@ func checkSplit(t *testing.T, tw tower, what string, frozen, rest *onnx.Model, f
 	t.Helper()
 	given := map[string]ort.Tensor{}
 	if frozen != nil {
-		given = evaluate(t, frozen, tw.folder, fed)
+		given = runModel(t, frozen, tw.folder, fed)
 		for _, p := range frozen.Outputs {
 			if !fits(p.Shape, given[p.Name].Shape) {
 				t.Errorf("%s: the frozen part's output %v is of %v", what, p, given[p.Name].Shape)
@@ -71,12 +71,12 @@ func checkSplit(t *testing.T, tw tower, what string, frozen, rest *onnx.Model, f
 		if err != nil {
 			t.Fatalf("%s: replay the rest by %s: %v", what, name, err)
 		}
-		got := evaluate(t, m, tw.folder, given)
+		got := runModel(t, m, tw.folder, given)
 		for _, p := range rest.Outputs {
 			compare(t, what+" by "+name, got["replayed/"+p.Name], want[p.Name])
 		}
 	}
-	got := evaluate(t, rest, tw.folder, given)
+	got := runModel(t, rest, tw.folder, given)
 	for _, p := range rest.Outputs {
 		compare(t, what, got[p.Name], want[p.Name])
 	}
