@@ -39,6 +39,7 @@ var allowed = map[string][]string{
 	"query":                    {},
 	"runtime":                  {},
 	"trainer":                  {"clip", "internal/disk", "onnx", "trainer/data", "trainer/engine", "trainer/optim", "trainer/vocab"},
+	"trainer/compose":          {"onnx"},
 	"trainer/data":             {"clip", "internal/captions"},
 	"trainer/engine":           {"internal/ort", "onnx", "trainer/optim"},
 	"trainer/optim":            {},
