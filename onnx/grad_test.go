@@ -159,9 +159,13 @@ func (c gradCase) check(t testing.TB, m *onnx.Model, in map[string]array) map[st
 	return values
 }
 
+func cases() []gradCase {
+	return slices.Concat(elementCases, layerCases, shapeCases, convCases, []gradCase{blockCase})
+}
+
 func TestGradients(t *testing.T) {
 	seen := map[string]bool{}
-	for _, c := range slices.Concat(elementCases, layerCases, shapeCases, convCases) {
+	for _, c := range cases() {
 		m := c.model(t)
 		for _, n := range forward(t, m).Nodes {
 			seen[n.Op] = true
@@ -178,7 +182,7 @@ func TestGradients(t *testing.T) {
 // TestGradientsRun has ONNX Runtime compute the same gradients in float32.
 func TestGradientsRun(t *testing.T) {
 	start(t)
-	for _, c := range slices.Concat(elementCases, layerCases, shapeCases, convCases) {
+	for _, c := range cases() {
 		m := c.model(t)
 		in := c.inputs(m, 1)
 		want := evaluate(t, m, in)

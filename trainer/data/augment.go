@@ -72,7 +72,8 @@ func namesSides(captions []string) bool {
 func (a Augment) apply(p clip.Preprocess, img *image.RGBA, r *rand.Rand, keep bool) *image.RGBA {
 	var out *image.RGBA
 	if a.Scale != [2]float64{} {
-		out = cut(p, img, a.crop(img.Rect.Dx(), img.Rect.Dy(), r).Add(img.Rect.Min))
+		part := a.crop(img.Rect.Dx(), img.Rect.Dy(), uniform{r})
+		out = cut(p, img, part.Add(img.Rect.Min))
 	} else {
 		out = p.Fit(img)
 	}
@@ -100,21 +101,31 @@ func cut(p clip.Preprocess, img *image.RGBA, part image.Rectangle) *image.RGBA {
 	return p.Fit(img.SubImage(part))
 }
 
+// draws are what a crop is made of; the reference's are replayed in a test.
+type draws interface {
+	between(lo, hi float64) float64
+	upTo(n int) int // n itself included
+}
+
+type uniform struct{ *rand.Rand }
+
+func (u uniform) between(lo, hi float64) float64 { return lo + (hi-lo)*u.Float64() }
+func (u uniform) upTo(n int) int                 { return u.IntN(n + 1) }
+
 // crop draws a part of a w x h picture as torchvision does: ten tries for one of the
 // wanted area and ratio, else the largest in the middle that has a wanted ratio.
-func (a Augment) crop(w, h int, r *rand.Rand) image.Rectangle {
+func (a Augment) crop(w, h int, d draws) image.Rectangle {
 	ratio := a.Ratio
 	if ratio == [2]float64{} {
 		ratio = [2]float64{3. / 4, 4. / 3}
 	}
-	between := func(lo, hi float64) float64 { return lo + (hi-lo)*r.Float64() }
 	for range 10 {
-		area := float64(w) * float64(h) * between(a.Scale[0], a.Scale[1])
-		aspect := math.Exp(between(math.Log(ratio[0]), math.Log(ratio[1])))
+		area := float64(w) * float64(h) * d.between(a.Scale[0], a.Scale[1])
+		aspect := math.Exp(d.between(math.Log(ratio[0]), math.Log(ratio[1])))
 		cw := int(math.RoundToEven(math.Sqrt(area * aspect)))
 		ch := int(math.RoundToEven(math.Sqrt(area / aspect)))
 		if 0 < cw && cw <= w && 0 < ch && ch <= h {
-			y, x := r.IntN(h-ch+1), r.IntN(w-cw+1)
+			y, x := d.upTo(h-ch), d.upTo(w-cw)
 			return image.Rect(x, y, x+cw, y+ch)
 		}
 	}

@@ -76,7 +76,9 @@ type Options struct {
 	Limit        int  // take the first pictures only; all if zero
 	AllowMissing bool // leave out pictures that are not there, or have no caption
 
-	Exclude func(name string) bool // leaves out pictures of that file name; nil leaves out none
+	// Exclude leaves out pictures by the name of their file without its folder, or by what
+	// their members of a tar share; nil leaves out none.
+	Exclude func(name string) bool
 }
 
 // Read reads a set. Its error wraps [clipsearch.ErrInvalid] if what Data names cannot be
@@ -115,16 +117,16 @@ func (s *Set) add(all []picture, src *source, o Options) error {
 	for _, p := range all {
 		p.Captions = written(p.Captions)
 		file := p.file
-		if file == "" && !p.absent {
+		if file == "" && p.shard == "" {
 			file = p.find(src.dir, o.Images)
 		}
 		switch {
 		case len(p.Captions) == 0:
-			silent = append(silent, p.Name)
+			silent = append(silent, p.label())
 		case file == "":
-			missing = append(missing, p.Name)
+			missing = append(missing, p.label())
 		default:
-			s.Items = append(s.Items, Item{p.Name, p.Captions, file, p.at, p.size, p.inside})
+			s.Items = append(s.Items, Item{p.label(), p.Captions, file, p.at, p.size, p.inside})
 		}
 	}
 	s.Missing, s.Uncaptioned = len(missing), len(silent)
