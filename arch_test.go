@@ -42,6 +42,7 @@ var allowed = map[string][]string{
 	"trainer/compose":          {"onnx"},
 	"trainer/data":             {"clip", "internal/captions"},
 	"trainer/engine":           {"internal/ort", "onnx", "trainer/optim"},
+	"trainer/features":         {},
 	"trainer/optim":            {},
 	"trainer/report":           {"trainer"},
 	"trainer/vocab":            {"clip"},
