@@ -82,7 +82,7 @@ type LossConfig struct {
 // OptimConfig is AdamW with decoupled decay, and its schedule.
 type OptimConfig struct {
 	Steps       int     `json:"steps" doc:"updates" range:"1..100000000"`
-	Rate        float64 `json:"lr" doc:"learning rate after the warm-up" range:"0..1000000"`
+	Rate        float64 `json:"lr" doc:"learning rate after the warm-up; 0: 1e-3 for a new network or with a locked tower, 1e-5 for a model that is trained on" range:"0..1000000"`
 	Floor       float64 `json:"lr_floor" doc:"share of it that is left at the end of the cosine" range:"0..1"`
 	Constant    bool    `json:"constant" doc:"no cosine: the rate stays after the warm-up"`
 	Warmup      int     `json:"warmup" doc:"steps over which the rate rises; a tenth of all at most" range:"0..100000000"`
@@ -117,6 +117,18 @@ type RunConfig struct {
 	Precision       string  `json:"precision" doc:"of the exported model" of:"fp32|int8"`
 }
 
+// Complete fills in what depends on other keys.
+func (c Config) Complete() Config {
+	switch {
+	case c.Optim.Rate > 0:
+	case c.Init != "" && !c.Train.LockImage:
+		c.Optim.Rate = 1e-5
+	default:
+		c.Optim.Rate = 1e-3
+	}
+	return c
+}
+
 // Defaults returns the configuration of the small CLIP from scratch.
 func Defaults() Config {
 	return Config{
@@ -129,7 +141,7 @@ func Defaults() Config {
 		Data:    DataConfig{Batch: 128, Split: "train", Val: "val", CacheMB: 4096, Views: 4},
 		Augment: AugmentConfig{CropMin: 0.5, CropRatio: 4.0 / 3, Flip: 0.5, KeepSides: true, Brightness: 0.2, Contrast: 0.2, Saturation: 0.2},
 		Loss:    LossConfig{Kind: "infonce", LogitScaleMax: 100, LogitBias: -10, LearnScale: true},
-		Optim:   OptimConfig{Steps: 1500, Rate: 1e-3, Warmup: 100, Beta1: 0.9, Beta2: 0.98, Epsilon: 1e-6, Decay: 0.1, ImageFactor: 1, TextFactor: 1, ClipNorm: 1},
+		Optim:   OptimConfig{Steps: 1500, Warmup: 100, Beta1: 0.9, Beta2: 0.98, Epsilon: 1e-6, Decay: 0.1, ImageFactor: 1, TextFactor: 1, ClipNorm: 1},
 		Run: RunConfig{
 			CheckpointEvery: 10, CheckpointLoad: 0.05, Report: true, ValidateEvery: 100, ValidateLimit: 1000,
 			Best: "mean_recall", DivergedAfter: 200, Precision: "fp32",

@@ -161,6 +161,8 @@ func (c *Config) Check() error {
 	switch {
 	case m.ImageSize%m.Patch != 0:
 		return invalid("model.image_size %d is no multiple of model.patch %d", m.ImageSize, m.Patch)
+	case m.Image == "conv" && (m.Patch < 2 || m.Patch&(m.Patch-1) != 0):
+		return invalid("model.patch %d: each convolution of the stem halves the picture, so that it must be 2, 4, 8, 16 or so", m.Patch)
 	case m.ImageWidth%m.ImageHeads != 0:
 		return invalid("model.image_width %d is no multiple of model.image_heads %d", m.ImageWidth, m.ImageHeads)
 	case m.TextWidth%m.TextHeads != 0:

@@ -19,6 +19,7 @@ const recordVersion = 1
 // Record says what is needed to do a run again.
 type Record struct {
 	Version     int         `json:"version"`
+	Name        string      `json:"name"`    // of the model, unless the configuration has one
 	Command     []string    `json:"command"` // as it was typed
 	Config      Config      `json:"config"`
 	Data        DataRecord  `json:"data"`
@@ -59,8 +60,8 @@ type Environment struct {
 // Result is what came of a run.
 type Result struct {
 	Steps   int       `json:"steps"`
-	Loss    float64   `json:"loss"` // of the last steps, smoothed
-	Best    Figures   `json:"best"` // of the weights that were exported
+	Loss    float64   `json:"train_loss"` // of the last steps, smoothed
+	Best    Figures   `json:"best"`       // of the weights that were exported
 	Seconds float64   `json:"seconds"`
 	Ended   time.Time `json:"ended"`
 }
@@ -75,7 +76,7 @@ type Recalls struct {
 // Figures are what a validation found.
 type Figures struct {
 	Step        int      `json:"step"`
-	Loss        float64  `json:"loss"`          // of training at that step, smoothed
+	Loss        float64  `json:"train_loss"`    // at that step, smoothed
 	TextToImage *Recalls `json:"text_to_image"` // nil: nothing was validated on
 	ImageToText *Recalls `json:"image_to_text"`
 	Mean        float64  `json:"mean_recall"` // of the six

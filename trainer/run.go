@@ -15,30 +15,44 @@ import (
 )
 
 // begin makes the folder of a new run, or finds where one that is there stands.
-func (r *Run) begin() (*workdir, *state, error) {
+func (r *Run) begin(ctx context.Context) (*workdir, *state, error) {
 	s := &state{Version: stateVersion, Seed: r.Config.Seed, Config: r.Config, Validated: -1}
 	w, err := openWorkdir(r.Dir, r.Resume)
 	if err != nil {
 		return nil, s, err
 	}
 	r.Record.Version, r.Record.Config, r.Record.Batch, r.Record.Started = recordVersion, r.Config, r.Batch, time.Now().UTC()
-	if !r.Resume {
+	if r.Resume {
+		s, err = r.goOn(ctx, w, s)
+		w.ended = s.done != nil
+	} else if err = r.open(ctx, w); err == nil {
 		err = errors.Join(w.openLog(0), w.writeRecord(r.Record))
-		if isFull(err) {
-			err = noRoom(err, w)
-		}
 	} else {
-		s, err = r.goOn(w, s)
+		w.undo()
+	}
+	if isFull(err) {
+		err = noRoom(err, w)
 	}
 	if err != nil || s.done != nil {
-		w.ended = s.done != nil
 		return nil, s, errors.Join(err, w.close())
 	}
 	return w, s, nil
 }
 
+// open makes what is trained.
+func (r *Run) open(ctx context.Context, w *workdir) error {
+	if r.Open == nil {
+		return nil
+	}
+	err := r.Open(ctx, filepath.Join(w.dir, workName))
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("before the first step: %w", ErrInterrupted)
+	}
+	return err
+}
+
 // goOn finds the last whole checkpoint of the run, and fills the Learner from it.
-func (r *Run) goOn(w *workdir, s *state) (*state, error) {
+func (r *Run) goOn(ctx context.Context, w *workdir, s *state) (*state, error) {
 	old, err := ReadRecord(w.dir)
 	if err != nil {
 		return s, err
@@ -53,6 +67,9 @@ func (r *Run) goOn(w *workdir, s *state) (*state, error) {
 	}
 	if list := old.Environment.unlike(r.Record.Environment); len(list) > 0 {
 		r.note("losses may differ in their last digits from those of an uninterrupted run: %s", strings.Join(list, "; "))
+	}
+	if err := r.open(ctx, w); err != nil {
+		return s, err
 	}
 	r.Record.Started, r.Record.Command, r.Record.Resumed = old.Started, old.Command, old.Resumed+1
 	names := w.names()
@@ -148,6 +165,9 @@ func (r *Run) finish(ctx context.Context, w *workdir, s *state) (Result, error) 
 		return res, fmt.Errorf("export: %w", err)
 	}
 	if err := w.writeRecord(r.Record); err != nil {
+		return res, err
+	}
+	if err := os.RemoveAll(filepath.Join(w.dir, workName)); err != nil {
 		return res, err
 	}
 	if !r.Config.Run.KeepCheckpoints {

@@ -35,6 +35,10 @@ type Run struct {
 	Record  Record // what the run is; Train fills in what it finds out
 	Batch   int    // pairs of a step
 	Learner Learner
+	// Open makes what is trained, in work, a folder for that: it fills in Learner,
+	// Validate and Export. It is called when all else is known to be right; nil: they
+	// are there.
+	Open func(ctx context.Context, work string) error
 	// Validate judges the Learner's Weights; nil: there is nothing to judge them on.
 	Validate func(context.Context) (Figures, error)
 	// Export writes the Learner's Weights as a model into dir, which is there and empty.
@@ -61,7 +65,7 @@ type StepLine struct {
 // and leaves a model. When ctx ends, it keeps what it has and returns an error that
 // wraps [ErrInterrupted].
 func (r *Run) Train(ctx context.Context) (Result, error) {
-	w, s, err := r.begin()
+	w, s, err := r.begin(ctx)
 	if err != nil || s.done != nil {
 		return s.result(), err
 	}
@@ -119,6 +123,9 @@ func (r *Run) stopped(ctx context.Context, w *workdir, s *state, err error) erro
 	if errors.Is(err, errDiverged) {
 		return fmt.Errorf("step %d: %w: the last good checkpoint is of step %d, in %s: begin again in another folder with a lower optim.lr (it is %v) or a longer optim.warmup (%d)",
 			s.Step+1, err, w.kept, w.dir, r.Config.Optim.Rate, r.Config.Optim.Warmup)
+	}
+	if s.Step == 0 && !r.Resume {
+		w.undo()
 	}
 	if isFull(err) {
 		return noRoom(err, w)

@@ -22,6 +22,7 @@ const LogName = "log.jsonl"
 
 const (
 	lockName   = ".train.lock"
+	workName   = ".work" // what can be made again: the first weights, decoded pictures, features
 	exportPart = ".export"
 )
 
@@ -36,6 +37,7 @@ type workdir struct {
 	saved time.Time     // when it was made
 	cost  time.Duration // what that took
 	best  string        // the best weights that it names
+	made  bool          // the folder was not there before
 	ended bool          // so that there is nothing to lock any more
 }
 
@@ -59,7 +61,7 @@ func Vacant(dir string) error {
 		return err
 	}
 	for _, e := range entries {
-		if e.Name() != lockName {
+		if e.Name() != lockName && e.Name() != workName { // of a run that was killed before it was begun
 			return invalid("%s is not empty, and no run is in it: name another --out", dir)
 		}
 	}
@@ -77,10 +79,12 @@ func openWorkdir(dir string, resume bool) (*workdir, error) {
 	} else if err := Vacant(dir); err != nil {
 		return nil, err
 	}
+	_, missing := os.Stat(dir)
+	made := missing != nil
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, invalid("make --out: %v", err)
 	}
-	w := &workdir{dir: dir, lock: flock.New(filepath.Join(dir, lockName)), saved: time.Now()}
+	w := &workdir{dir: dir, made: made, lock: flock.New(filepath.Join(dir, lockName)), saved: time.Now()}
 	got, err := w.lock.TryLock()
 	if err != nil {
 		return nil, invalid("%s cannot be written to: %v: name another --out", dir, err)
@@ -100,7 +104,18 @@ func (w *workdir) close() error {
 	if w.ended {
 		err = errors.Join(err, os.Remove(filepath.Join(w.dir, lockName)))
 	}
+	if w.made {
+		os.Remove(w.dir) //nolint:errcheck // it stays if anything is in it
+	}
 	return err
+}
+
+// undo leaves the folder as it was, for a run that could not be begun.
+func (w *workdir) undo() {
+	for _, name := range []string{RecordName, LogName, workName} {
+		os.RemoveAll(filepath.Join(w.dir, name)) //nolint:errcheck // what is left is in nobody's way
+	}
+	w.ended = true
 }
 
 // openLog opens the log at its first n bytes: what a process that was killed wrote

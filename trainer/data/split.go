@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"math"
 	"path"
 	"path/filepath"
@@ -75,10 +76,18 @@ func (s *source) pick(o Options) ([]picture, error) {
 		return picked, nil
 	}
 	if want == "val" && o.HoldOut == 0 {
-		return nil, invalid("%s has no pictures in split \"val\"%s: name another file for validation, or a share of the pictures to hold out", s.name, s.splits())
+		return nil, noSplit{invalid("%s has no pictures in split \"val\"%s: name another file for validation, or a share of the pictures to hold out", s.name, s.splits())}
 	}
-	return nil, invalid("%s has no pictures in split %q%s", s.name, want, s.splits())
+	return nil, noSplit{invalid("%s has no pictures in split %q%s", s.name, want, s.splits())}
 }
+
+// ErrNoSplit is what the error of [Read] is for a split without pictures.
+var ErrNoSplit = errors.New("no such split")
+
+type noSplit struct{ error }
+
+func (noSplit) Is(err error) bool { return err == ErrNoSplit }
+func (e noSplit) Unwrap() error   { return e.error }
 
 func (s *source) split(p picture) string { return strings.ToLower(p.Split) }
 

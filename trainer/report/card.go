@@ -18,7 +18,7 @@ func (r Report) Card() string {
 	}
 	if rows := r.figures(); len(rows) > 0 {
 		fmt.Fprintf(&b, "\n**Figures** on the validation split (%s pictures; in %%; of the weights of step %d, which were chosen by them):\n\n| | text→image | image→text |\n|---|---|---|\n",
-			count(r.Samples.Pictures), r.Record.Result.Best.Step)
+			count(r.Record.Data.Validate.Pictures), r.Record.Result.Best.Step)
 		for _, row := range rows {
 			fmt.Fprintf(&b, "| %s | %s | %s |\n", row.Name, row.TextToImage, row.ImageToText)
 		}
