@@ -109,3 +109,29 @@ func renamedIn(names []string, by map[string]string) []string {
 	}
 	return out
 }
+
+// Renamed returns the model with another name for one of its values. m is not changed.
+func (m *Model) Renamed(value, to string) (*Model, error) {
+	if m.names()[to] {
+		return nil, fmt.Errorf("%s has a value %s already", m.Name, to)
+	}
+	by := map[string]string{value: to}
+	own := *m
+	own.Nodes = make([]*Node, len(m.Nodes))
+	for i, n := range m.Nodes {
+		node := *n
+		node.Inputs, node.Outputs = renamedIn(n.Inputs, by), renamedIn(n.Outputs, by)
+		own.Nodes[i] = &node
+	}
+	ports := func(list []Port) []Port {
+		list = slices.Clone(list)
+		for i, p := range list {
+			if p.Name == value {
+				list[i].Name = to
+			}
+		}
+		return list
+	}
+	own.Inputs, own.Outputs, own.Info = ports(m.Inputs), ports(m.Outputs), ports(m.Info)
+	return &own, nil
+}

@@ -10,8 +10,10 @@ type Config struct {
 	Seed int64  `json:"seed" doc:"of the first weights, of the order of pairs, of augmentation and dropout" range:"0..9007199254740991"`
 
 	Model   ModelConfig   `json:"model"`
+	Compose ComposeConfig `json:"compose"`
 	Train   TrainConfig   `json:"train"`
 	Data    DataConfig    `json:"data"`
+	Prompts PromptsConfig `json:"prompts"`
 	Augment AugmentConfig `json:"augment"`
 	Loss    LossConfig    `json:"loss"`
 	Optim   OptimConfig   `json:"optim"`
@@ -43,6 +45,8 @@ type TrainConfig struct {
 	Text      Selection `json:"text" doc:"the same of the text tower"`
 	LockImage bool      `json:"lock_image" doc:"LiT: the image tower of init stays as it is, its features are computed once and kept on disk; the text tower and new heads are trained"`
 	NewText   bool      `json:"new_text" doc:"take a new text tower, as model says, in place of the one of init"`
+	ImageFrom string    `json:"image_from" doc:"the inner value of init's image tower where training begins: what makes it is computed once for each view of a picture, and kept on disk; empty: the pixels"`
+	TextFrom  string    `json:"text_from" doc:"the same of the text tower, one row a text: what makes it is computed once for each text"`
 	Head      int       `json:"head" doc:"put a new linear layer with so many outputs on each tower of init; 0: none, unless the towers need one" range:"0..8192"`
 }
 
@@ -137,6 +141,8 @@ func Defaults() Config {
 			Image: "vit", ImageSize: 96, Patch: 12, ImageWidth: 256, ImageLayers: 6, ImageHeads: 4,
 			TextWidth: 192, TextLayers: 4, TextHeads: 3, Context: 32, Vocabulary: 49408, Dim: 256, Activation: "quick_gelu",
 		},
+		Compose: defaultCompose(),
+		Prompts: defaultPrompts(),
 		Train:   TrainConfig{Image: Selection{"all"}, Text: Selection{"all"}},
 		Data:    DataConfig{Batch: 128, Split: "train", Val: "val", CacheMB: 4096, Views: 4},
 		Augment: AugmentConfig{CropMin: 0.5, CropRatio: 4.0 / 3, Flip: 0.5, KeepSides: true, Brightness: 0.2, Contrast: 0.2, Saturation: 0.2},

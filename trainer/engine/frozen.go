@@ -34,8 +34,11 @@ func NewFrozen(m *onnx.Model, files fs.FS, threads int, provider string) (*Froze
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(graph)
-	f := &Frozen{model: m, digest: hex.EncodeToString(sum[:])}
+	digest, err := digestOf(own)
+	if err != nil {
+		return nil, err
+	}
+	f := &Frozen{model: m, digest: digest}
 	for _, p := range own.Inputs {
 		f.in = append(f.in, p.Name)
 	}
@@ -44,6 +47,23 @@ func NewFrozen(m *onnx.Model, files fs.FS, threads int, provider string) (*Froze
 	}
 	f.session, err = ort.Open(graph, f.in, f.out, ort.Options{Threads: threads, Varying: true, Provider: provider})
 	return f, err
+}
+
+// digestOf hashes what a graph computes: what it is called, and the sets of operators
+// that only other parts of the network need, do not count.
+func digestOf(m onnx.Model) (string, error) {
+	bare := onnx.Model{IR: m.IR, Inputs: m.Inputs, Outputs: m.Outputs, Nodes: m.Nodes, Initializers: m.Initializers}
+	for _, o := range m.Opsets {
+		if o.Domain == "" {
+			bare.Opsets = []onnx.Opset{o}
+		}
+	}
+	raw, err := bare.Marshal()
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:]), nil
 }
 
 // Digest names the graph with its weights.
