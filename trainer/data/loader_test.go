@@ -297,6 +297,11 @@ func TestLoaderErrors(t *testing.T) {
 		}
 	}
 	l := loader(t, one, LoaderOptions{Batch: 9})
+	for _, err := range l.Views(context.Background(), 0) {
+		if !errors.Is(err, clipsearch.ErrInvalid) {
+			t.Errorf("views without a decoder: %v, want ErrInvalid", err)
+		}
+	}
 	if _, err := l.Batch(context.Background(), -1); !errors.Is(err, clipsearch.ErrInvalid) || l.BatchSize() != 1 || l.StepsPerEpoch() != 1 {
 		t.Errorf("step -1: %v; batch %d, %d steps", err, l.BatchSize(), l.StepsPerEpoch())
 	}

@@ -29,6 +29,11 @@ type Item struct {
 	inside   bool
 }
 
+// NewItem returns a picture that is a file of its own.
+func NewItem(file string, captions ...string) Item {
+	return Item{Name: file, Captions: captions, file: file}
+}
+
 // maxPicture is how many bytes of a picture are read: no camera writes more.
 const maxPicture = 256 << 20
 
@@ -114,6 +119,7 @@ func Read(o Options) (*Set, error) {
 // add takes those pictures that are there and have captions.
 func (s *Set) add(all []picture, src *source, o Options) error {
 	var missing, silent []string
+	at := map[string]int{} // of pictures by their file: one that is named twice is one
 	for _, p := range all {
 		p.Captions = written(p.Captions)
 		file := p.file
@@ -125,7 +131,11 @@ func (s *Set) add(all []picture, src *source, o Options) error {
 			silent = append(silent, p.label())
 		case file == "":
 			missing = append(missing, p.label())
+		case !p.inside && at[file] > 0:
+			it := &s.Items[at[file]-1]
+			it.Captions = append(it.Captions, p.Captions...)
 		default:
+			at[file] = len(s.Items) + 1
 			s.Items = append(s.Items, Item{p.label(), p.Captions, file, p.at, p.size, p.inside})
 		}
 	}

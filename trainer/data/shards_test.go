@@ -65,8 +65,13 @@ func TestShardsExclude(t *testing.T) {
 
 func TestShardErrors(t *testing.T) {
 	whole := tarOf(t, "1.jpg", strings.Repeat("x", 4000), "1.txt", "one")
+	var lies bytes.Buffer
+	if err := tar.NewWriter(&lies).WriteHeader(&tar.Header{Name: "1.jpg", Size: 1 << 40}); err != nil {
+		t.Fatal(err)
+	}
 	for name, tt := range map[string]struct{ content, want string }{
 		"cut in a picture": {whole[:2000], "shard DIR/s.tar"},
+		"a size that lies": {lies.String() + whole, "1.jpg: 1099511627776 bytes at"},
 		"cut in a header":  {whole[:4700], "behind 1 samples"},
 		"no tar":           {strings.Repeat("no tar ", 200), "shard DIR/s.tar"},
 		"empty":            {"", "no samples"},
