@@ -27,9 +27,14 @@ type frozen struct {
 
 // freeze cuts a tower where training begins, at a value of one row for each of a batch.
 // Weights behind it keep their places.
-func freeze(graph *onnx.Model, value string) (frozen, rest *onnx.Model, err error) {
+func freeze(graph *onnx.Model, value string, trained []string) (frozen, rest *onnx.Model, err error) {
 	if frozen, err = graph.Cut(value); err != nil {
-		return nil, nil, fmt.Errorf("%w: name an inner value of the graph", invalid("%v", err))
+		return nil, nil, invalid("training cannot begin at %s: %v", value, err)
+	}
+	for _, t := range frozen.Initializers {
+		if slices.Contains(trained, t.Name) {
+			return nil, nil, invalid("%s is to be trained and lies before %s, where training begins", t.Name, value)
+		}
 	}
 	if rest, err = graph.From(value); err != nil {
 		return nil, nil, invalid("%v", err)
@@ -53,10 +58,10 @@ func width(s onnx.Shape) int {
 	return int(n)
 }
 
-// tensor gives rows of a value its shape.
-func (f *frozen) tensor(rows []float32, n int) engine.Tensor {
+// shaped gives n rows of a value its shape.
+func shaped(s onnx.Shape, rows []float32, n int) engine.Tensor {
 	shape := []int64{int64(n)}
-	for _, d := range f.graph.Outputs[0].Shape[1:] {
+	for _, d := range s[1:] {
 		k, _ := d.Known()
 		shape = append(shape, k)
 	}
@@ -174,7 +179,7 @@ func (x *texts) tensors(list []string) (map[string]engine.Tensor, error) {
 	for _, text := range list {
 		rows = append(rows, x.made[text]...)
 	}
-	return map[string]engine.Tensor{x.value: x.frozen.tensor(rows, len(list))}, nil
+	return map[string]engine.Tensor{x.value: shaped(x.graph.Outputs[0].Shape, rows, len(list))}, nil
 }
 
 // make computes the features of those texts that have none yet.
