@@ -52,15 +52,15 @@ type TrainConfig struct {
 
 // DataConfig says which pairs are drawn.
 type DataConfig struct {
-	Batch    int     `json:"batch" doc:"pairs of a step, each of another picture; fewer where the set has fewer pictures" range:"2..1048576"`
-	Split    string  `json:"train_split" doc:"the split that is trained on, where the data have splits (restval is part of train)" of:"train|val|test|all"`
-	Val      string  `json:"val_split" doc:"the split that is validated on; none: nothing is" of:"train|val|test|all|none"`
-	HoldOut  float64 `json:"hold_out" doc:"share of the training pictures that are kept for validation, where there is no such split" range:"0..0.9"`
-	Missing  bool    `json:"allow_missing" doc:"leave out pictures that are not there or have no caption"`
-	CacheMB  int     `json:"cache_mb" doc:"megabytes of shrunken pictures that are kept on disk, so that they need not be decoded again; 0: none" range:"0..1048576" resume:"free"`
-	Views    int     `json:"views" doc:"with train.image_from or lock_image: views of a picture whose features are kept, the first without augmentation" range:"1..64"`
-	ViewSeed int64   `json:"view_seed" doc:"of how those views are varied" range:"0..9007199254740991"`
-	KeepDir  string  `json:"keep_dir" doc:"where they are kept, for this run and others; empty: in the folder of the run" resume:"free"`
+	Batch        int     `json:"batch" doc:"pairs of a step, each of another picture; fewer where the set has fewer pictures" range:"2..1048576"`
+	Split        string  `json:"train_split" doc:"the split that is trained on, where the data have splits (restval is part of train)" of:"train|val|test|all"`
+	Val          string  `json:"val_split" doc:"the split that is validated on; none: nothing is" of:"train|val|test|all|none"`
+	HoldOut      float64 `json:"hold_out" doc:"share of the training pictures that are kept for validation, where there is no such split" range:"0..0.9"`
+	Missing      bool    `json:"allow_missing" doc:"leave out pictures that are not there or have no caption"`
+	CacheMB      int     `json:"cache_mb" doc:"megabytes of shrunken pictures that are kept on disk, so that they need not be decoded again; 0: none" range:"0..1048576" resume:"free"`
+	FeatureCache string  `json:"feature_cache" doc:"with a locked image tower or train.image_from: the folder that the features are kept in, for other runs too; empty: in the run's own, until it ends" resume:"free"`
+	Views        int     `json:"views" doc:"with a locked image tower or train.image_from: views of a picture whose features are kept; the first is the picture as it is, the others are varied" range:"1..64"`
+	ViewSeed     int64   `json:"view_seed" doc:"of how they are varied" range:"0..9007199254740991"`
 }
 
 // AugmentConfig says how pictures are varied.

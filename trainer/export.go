@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,7 +22,11 @@ const CardName = "MODEL_CARD.md"
 // architecture in the layout that it was read in, which Python loads too, with our
 // manifest; else ONNX graphs.
 func (t *Training) export(ctx context.Context, dir string, r Record) error {
-	m := t.learner.net.model
+	net := t.learner.net
+	if net.made {
+		return t.exportParts(dir, r)
+	}
+	m := net.models[engine.Image]
 	if !built(m) {
 		m.Name = t.name(r)
 		_, err := m.WriteTrained(dir, t.learner.values())
@@ -35,7 +40,7 @@ func (t *Training) export(ctx context.Context, dir string, r Record) error {
 	if err := m.WriteCheckpoint(part, t.learner.values()); err != nil {
 		return err
 	}
-	out, err := clip.ReadModel(part, t.setup.Config.Run.Precision)
+	out, err := clip.ReadModel(part, r.Config.Run.Precision)
 	if err != nil {
 		return err
 	}
@@ -44,6 +49,32 @@ func (t *Training) export(ctx context.Context, dir string, r Record) error {
 		return err
 	}
 	return out.WriteModel(dir)
+}
+
+// exportParts writes a model that was put together from towers and heads.
+func (t *Training) exportParts(dir string, r Record) error {
+	net, numbers := t.learner.net, t.learner.numbers()
+	image, text := net.models[engine.Image], net.models[engine.Text]
+	about := image
+	about.Name, about.Architecture = t.name(r), image.Architecture+"+"+text.Architecture
+	about.LogitScale, about.ContextLength, about.Tokenizer, about.CutTexts = t.learner.LogitScale(), text.ContextLength, text.Tokenizer, t.learner.words.cuts
+	about.LogitBias = 0
+	if r.Config.Loss.Kind == engine.SigLIP {
+		about.LogitBias = float64(numbers[engine.LogitBias][0])
+	}
+	words, err := fs.Sub(text.FS(), cmp.Or(text.Tokenizer.Dir, "."))
+	if err != nil {
+		return err
+	}
+	p := clip.Parts{
+		Image: filled(net.whole[engine.Image], numbers), ImageFiles: net.files[engine.Image],
+		Text: filled(net.whole[engine.Text], numbers), TextFiles: net.files[engine.Text], Words: words, Beside: map[string][]byte{},
+	}
+	if t.setup.Card != nil && r.Config.Run.Report {
+		p.Beside[CardName] = []byte(t.setup.Card(r))
+	}
+	_, err = clip.NewModel(dir, about, p)
+	return err
 }
 
 // addCard puts the model's card among its files, so that it goes wherever they go.
@@ -70,13 +101,18 @@ func built(m clip.Model) bool {
 // name is what the model is called.
 func (t *Training) name(r Record) string { return cmp.Or(r.Config.Name, r.Name) }
 
-// values gives the numbers of the weights that are exported, by the tower's side and
-// the name that they have there.
-func (l *learner) values() clip.Values {
+// numbers are the weights that are exported, by the names that the engine has for them.
+func (l *learner) numbers() map[string][]float32 {
 	all := map[string][]float32{}
 	for _, w := range l.Weights() {
 		all[strings.TrimPrefix(w.Name, "w/")] = w.Data
 	}
+	return all
+}
+
+// values are they by the tower's side and the name that they have there.
+func (l *learner) values() clip.Values {
+	all := l.numbers()
 	return func(side clip.Side, name string) []float32 {
 		switch {
 		case name == clip.LogitScale && side == clip.ImageSide:

@@ -3,6 +3,7 @@ package trainer
 import (
 	"context"
 	"fmt"
+	"iter"
 
 	"github.com/clipsearch/clipsearch/clip"
 	"github.com/clipsearch/clipsearch/trainer/data"
@@ -62,16 +63,18 @@ func (t *Training) Embed(ctx context.Context) (e Embedded, err error) {
 }
 
 func (t *Training) embedImages(ctx context.Context, e *Embedded) error {
-	l := t.learner
-	port, size := l.net.towers[engine.Image].Inputs[0].Name, int64(l.net.model.Preprocess.Size)
-	for b, err := range t.judge.loader.Views(ctx, 0) {
+	for b, err := range t.valBatches(ctx) {
 		if err != nil {
 			return err
 		}
 		if len(b.Items) == 0 {
 			continue
 		}
-		out, err := l.engine.Embed(0, engine.Image, map[string]engine.Tensor{port: {Shape: []int64{int64(len(b.Items)), 3, size, size}, F32: b.Pixels}})
+		in, err := t.learner.pictures(b, t.lockedVal)
+		if err != nil {
+			return err
+		}
+		out, err := t.learner.engine.Embed(0, engine.Image, in)
 		if err != nil {
 			return err
 		}
@@ -84,6 +87,25 @@ func (t *Training) embedImages(ctx context.Context, e *Embedded) error {
 		return fmt.Errorf("%d of the %d pictures could be read", len(e.Items), len(t.val.Items))
 	}
 	return nil
+}
+
+// valBatches yields the pictures that are validated on, as they are seen in use; of
+// those whose features are kept, which they are.
+func (t *Training) valBatches(ctx context.Context) iter.Seq2[*data.Batch, error] {
+	if t.lockedVal == nil {
+		return t.judge.loader.Views(ctx, 0)
+	}
+	return func(yield func(*data.Batch, error) bool) {
+		for from := 0; from < len(t.val.Items); from += judgeBatch {
+			b := &data.Batch{}
+			for i := from; i < min(from+judgeBatch, len(t.val.Items)); i++ {
+				b.Items = append(b.Items, i)
+			}
+			if !yield(b, ctx.Err()) {
+				return
+			}
+		}
+	}
 }
 
 func (t *Training) embedTexts(ctx context.Context, e *Embedded) error {

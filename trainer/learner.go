@@ -23,6 +23,7 @@ type learner struct {
 	mean    []float32 // of the weights, or nil
 	words   *words
 	loader  *data.Loader
+	locked  *features // of the training pictures, if the image tower is locked
 	threads int
 
 	next func() (*data.Batch, error, bool)
@@ -32,16 +33,16 @@ type learner struct {
 
 func log32(x float64) float32 { return float32(math.Log(x)) }
 
-func newLearner(c Config, net *network, loader *data.Loader, threads int, provider string) (*learner, error) {
+func newLearner(c Config, net *network, loader *data.Loader, locked *features, threads int, provider string) (*learner, error) {
 	e, err := engine.New(net.engineOptions(c, loader.BatchSize(), threads, provider))
 	if err != nil {
 		return nil, err
 	}
-	l := &learner{config: c, net: net, engine: e, loader: loader, threads: threads}
+	l := &learner{config: c, net: net, engine: e, loader: loader, locked: locked, threads: threads}
 	o := c.Optim
 	l.opt, err = optim.New(len(e.W), l.groups(), optim.Options{Beta1: o.Beta1, Beta2: o.Beta2, Epsilon: o.Epsilon, Decay: o.Decay, Clip: o.ClipNorm, Threads: threads})
 	if err == nil {
-		l.words, err = newWords(net.model, net.towers[engine.Text])
+		l.words, err = newWords(net.models[engine.Text], net.towers[engine.Text])
 	}
 	if err == nil {
 		err = l.triesCut()
@@ -111,12 +112,24 @@ func (l *learner) Step(ctx context.Context, step int) (float64, error) {
 		return 0, orEnd(ctx, err)
 	}
 	l.at, l.opt.Steps = step+1, step-1
-	size := int64(l.net.model.Preprocess.Size)
-	in := engine.Inputs{
-		Image: map[string]engine.Tensor{l.net.towers[engine.Image].Inputs[0].Name: {Shape: []int64{int64(len(b.Items)), 3, size, size}, F32: b.Pixels}},
-		Text:  l.words.tensors(b.Captions),
+	image, err := l.pictures(b, l.locked)
+	if err != nil {
+		return 0, err
 	}
-	return l.engine.Step(step, []engine.Inputs{in})
+	return l.engine.Step(step, []engine.Inputs{{Image: image, Text: l.words.tensors(b.Captions)}})
+}
+
+// pictures are the image tower's input for a batch: pixels, or features.
+func (l *learner) pictures(b *data.Batch, locked *features) (map[string]engine.Tensor, error) {
+	size := int64(l.net.preprocess().Size)
+	t := engine.Tensor{Shape: []int64{int64(len(b.Items)), 3, size, size}, F32: b.Pixels}
+	if locked != nil {
+		var err error
+		if t, err = locked.rows(b.Items, b.Views); err != nil {
+			return nil, err
+		}
+	}
+	return map[string]engine.Tensor{l.net.towers[engine.Image].Inputs[0].Name: t}, nil
 }
 
 func pull(seq iter.Seq2[*data.Batch, error]) (func() (*data.Batch, error, bool), func()) {

@@ -3,11 +3,11 @@ package trainer
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/clipsearch/clipsearch/clip"
 	"github.com/clipsearch/clipsearch/onnx"
@@ -18,9 +18,12 @@ import (
 
 // network is the model in training: its towers as graphs, and which weights change.
 type network struct {
-	model   clip.Model
-	towers  [2]*onnx.Model // by engine.Side; initializers have the side's name before their own
+	models  [2]clip.Model  // whose towers they are, by engine.Side; mostly the same
+	towers  [2]*onnx.Model // as they are trained; initializers have the side's name before their own
+	whole   [2]*onnx.Model // as they are exported: more than towers where something is locked
 	files   [2]fs.FS
+	locked  *onnx.Model // what makes of pictures the features that the image tower is given; nil: it sees pictures
+	made    bool        // it is put together from parts, so that it is exported as graphs
 	trained map[string]bool
 }
 
@@ -35,62 +38,121 @@ var outputs = [2][]string{
 	{clip.TextFeatures, "text_embeddings", "text_features", "sentence_embedding", "embedding", "pooler_output", "output"},
 }
 
-// openNetwork reads the towers of a model and says what of them is trained.
-func openNetwork(m clip.Model, c TrainConfig) (*network, error) {
-	n := &network{model: m, trained: map[string]bool{}}
+// openNetwork reads the towers of two models, which may be one, and says what of them
+// is trained. fresh: the text tower is a new one.
+func openNetwork(image, text clip.Model, fresh bool, c Config) (*network, error) {
+	n := &network{models: [2]clip.Model{image, text}, trained: map[string]bool{}, made: fresh || c.Train.Head > 0}
 	for i, side := range sides {
-		selection := c.Image
-		if side == clip.TextSide {
-			selection = c.Text
-		}
-		if side == clip.ImageSide && c.LockImage {
-			selection = Selection{"none"}
-		}
-		if err := n.open(i, side, selection); err != nil {
-			return nil, fmt.Errorf("the %s tower of model %s: %w", side, m.Name, err)
+		if err := n.open(i, side, c, fresh); err != nil {
+			return nil, fmt.Errorf("the %s tower of model %s: %w", side, n.models[i].Name, err)
 		}
 	}
 	if len(n.trained) == 0 {
-		return nil, invalid("nothing of model %s is trained: let train.image or train.text be more than none", m.Name)
+		return nil, invalid("nothing of model %s is trained: let train.image or train.text be more than none", image.Name)
 	}
 	return n, nil
 }
 
-func (n *network) open(i int, side clip.Side, s Selection) error {
-	graph, files, err := n.model.TrainingGraph(side)
+func (n *network) open(i int, side clip.Side, c Config, fresh bool) error {
+	graph, files, err := n.models[i].TrainingGraph(side)
 	if err != nil {
 		return err
 	}
 	if graph, err = oneOutput(graph, outputs[i]); err != nil {
 		return err
 	}
-	var names []string
-	if n.model.Side(side).Built() {
-		parameters, err := n.model.Parameters(side)
-		if err != nil {
+	selection, lock := c.Train.Text, side == clip.ImageSide && c.Train.LockImage
+	switch {
+	case lock:
+		selection = Selection{"none"}
+	case side == clip.ImageSide:
+		selection = c.Train.Image
+	case fresh:
+		selection = Selection{"all"}
+	}
+	picked, err := n.pick(graph, side, selection)
+	if err != nil {
+		return err
+	}
+	bare := prefixed(graph, prefix(side))
+	if dim := headDim(c, side, fresh); dim > 0 {
+		if graph, err = withHead(graph, outputs[i][0], dim, uint64(c.Seed)+uint64(i)); err != nil {
 			return err
+		}
+		picked = append(picked, headWeight, headBias)
+	}
+	for _, name := range picked {
+		n.trained[prefix(side)+name] = true
+	}
+	n.whole[i], n.files[i] = prefixed(graph, prefix(side)), files
+	n.towers[i] = n.whole[i]
+	if lock {
+		return n.lock(bare)
+	}
+	return nil
+}
+
+// headDim is how many numbers a new head makes; 0: there is none. A new text tower has
+// embeddings of its own size, which the image tower needs a head for.
+func headDim(c Config, side clip.Side, fresh bool) int {
+	if fresh && side == clip.TextSide {
+		return 0
+	}
+	if fresh {
+		return cmp.Or(c.Train.Head, c.Model.Dim)
+	}
+	return c.Train.Head
+}
+
+// pick returns the names of those weights of a tower that are trained.
+func (n *network) pick(graph *onnx.Model, side clip.Side, s Selection) ([]string, error) {
+	var names []string
+	if m := n.models[indexOf(side)].Side(side); m.Built() {
+		parameters, err := m.Parameters(side)
+		if err != nil {
+			return nil, err
 		}
 		names = []string{}
 		for _, p := range parameters {
 			names = append(names, p.Name)
 		}
 	}
-	picked, err := s.pick(weightsOf(graph, names))
+	return s.pick(weightsOf(graph, names))
+}
+
+func indexOf(side clip.Side) engine.Side {
+	if side == clip.TextSide {
+		return engine.Text
+	}
+	return engine.Image
+}
+
+// lock leaves of the image tower what is behind its features.
+func (n *network) lock(bare *onnx.Model) (err error) {
+	n.locked = bare
+	if !n.trained[prefix(clip.ImageSide)+headWeight] {
+		n.towers[engine.Image], err = passing(bare.Outputs[0])
+		return err
+	}
+	frozen, rest, err := n.whole[engine.Image].Split(func(t *onnx.Tensor) bool { return n.trained[t.Name] })
 	if err != nil {
 		return err
 	}
-	for _, name := range picked {
-		n.trained[prefix(side)+name] = true
+	if frozen == nil || len(frozen.Outputs) != 1 {
+		return fmt.Errorf("a head cannot be told from the tower that it stands on")
 	}
-	n.towers[i], n.files[i] = prefixed(graph, prefix(side)), files
+	n.locked, n.towers[engine.Image] = frozen, rest
 	return nil
 }
+
+// preprocess is how pictures become the image tower's input.
+func (n *network) preprocess() clip.Preprocess { return n.models[engine.Image].Preprocess }
 
 // scratch writes a new network into dir, with a vocabulary learned from the captions
 // of a set, and reads it. The same configuration and captions give the same bytes.
 func scratch(ctx context.Context, dir string, c Config, set *data.Set) (clip.Model, error) {
 	words, net := filepath.Join(dir, "words"), filepath.Join(dir, "network")
-	if err := os.RemoveAll(dir); err != nil {
+	if err := errors.Join(os.RemoveAll(words), os.RemoveAll(net)); err != nil {
 		return clip.Model{}, err
 	}
 	if err := os.MkdirAll(net, 0o755); err != nil {
@@ -106,7 +168,7 @@ func scratch(ctx context.Context, dir string, c Config, set *data.Set) (clip.Mod
 	if err := ctx.Err(); err != nil {
 		return clip.Model{}, err
 	}
-	if err := c.Model.architecture().WriteScratch(net, os.DirFS(words), uint64(c.Seed)); err != nil {
+	if err := c.architecture().WriteScratch(net, os.DirFS(words), uint64(c.Seed)); err != nil {
 		return clip.Model{}, err
 	}
 	return clip.ReadModel(net, "fp32")
@@ -125,18 +187,23 @@ func captions(set *data.Set) func(yield func(string) bool) {
 	}
 }
 
-// architecture is the network as package clip has it.
-func (m ModelConfig) architecture() clip.Architecture {
+// architecture is the network as package clip has it. Beside a model whose text tower is
+// to be new, its image tower is not used.
+func (c Config) architecture() clip.Architecture {
+	m := c.Model
 	a := clip.Architecture{
 		Image: clip.Transformer{Width: m.ImageWidth, Layers: m.ImageLayers, Heads: m.ImageHeads}, ImageSize: m.ImageSize, Patch: m.Patch,
 		Text: clip.Transformer{Width: m.TextWidth, Layers: m.TextLayers, Heads: m.TextHeads}, Context: m.Context,
-		Dim: m.Dim, Act: m.Activation,
+		Dim: cmp.Or(c.Train.Head, m.Dim), Act: m.Activation,
 	}
 	if m.Image == "conv" {
 		a.Patch = 0
 		for side := m.Patch; side > 1; side /= 2 {
 			a.Stem = append(a.Stem, max(8, m.ImageWidth*2/side))
 		}
+	}
+	if c.Init != "" {
+		a.Image, a.Stem, a.ImageSize, a.Patch = clip.Transformer{Width: 8, Layers: 1, Heads: 1}, nil, 8, 8
 	}
 	return a
 }
@@ -151,9 +218,10 @@ func (n *network) engineOptions(c Config, batch, threads int, provider string) e
 	}
 	scale, bias := c.Loss.LogitScale, c.Loss.LogitBias
 	if c.Init != "" {
-		scale = cmp.Or(scale, n.model.LogitScale)
-		if n.model.LogitBias != 0 {
-			bias = n.model.LogitBias
+		m := n.models[engine.Image]
+		scale = cmp.Or(scale, m.LogitScale)
+		if m.LogitBias != 0 {
+			bias = m.LogitBias
 		}
 	}
 	if scale > 0 {
@@ -161,14 +229,4 @@ func (n *network) engineOptions(c Config, batch, threads int, provider string) e
 	}
 	o.LogitBias = float32(bias)
 	return o
-}
-
-// trainedNames lists what is trained, sorted.
-func (n *network) trainedNames() []string {
-	var list []string
-	for name := range n.trained {
-		list = append(list, name)
-	}
-	slices.Sort(list)
-	return list
 }

@@ -41,6 +41,8 @@ type Training struct {
 	learner    *learner
 	judge      *judge
 	cache      *data.Cache
+	locked     *features // of the training pictures
+	lockedVal  *features // of those to validate on
 }
 
 // Prepare reads the data of a run. Nothing is written.
@@ -120,34 +122,53 @@ func (t *Training) Run(dir string, resume bool) *Run {
 
 // open makes the network, or reads it, and what it learns from; work is a folder for
 // that.
-func (t *Training) open(ctx context.Context, r *Run, work string) (err error) {
-	c := t.setup.Config
-	var m clip.Model
-	if t.setup.Init != nil {
-		m = *t.setup.Init
-	} else if m, err = scratch(ctx, work, c, t.train); err != nil {
-		return fmt.Errorf("make a network: %w", err)
-	}
-	net, err := openNetwork(m, c.Train)
+func (t *Training) open(ctx context.Context, r *Run, work string) error {
+	net, err := t.network(ctx, work)
 	if err != nil {
 		return err
 	}
-	loader, err := t.loader(ctx, t.train, m.Preprocess, r.Batch, filepath.Join(work, "cache"))
+	if net.locked != nil {
+		if err := t.openLocked(ctx, net, filepath.Join(work, "features")); err != nil {
+			return fmt.Errorf("locked image tower: %w", err)
+		}
+	}
+	loader, err := t.loader(ctx, net, r.Batch, filepath.Join(work, "cache"))
 	if err != nil {
 		return err
 	}
-	if t.learner, err = newLearner(c, net, loader, t.setup.Threads, t.setup.Provider); err != nil {
+	if t.learner, err = newLearner(t.setup.Config, net, loader, t.locked, t.setup.Threads, t.setup.Provider); err != nil {
 		return err
 	}
 	r.Learner, r.Record.Parameters = t.learner, int64(len(t.learner.engine.W)-2)
 	r.Export = t.export
 	if t.val != nil {
-		if t.judge, err = t.newJudge(m.Preprocess); err != nil {
+		if t.judge, err = t.newJudge(net.preprocess()); err != nil {
 			return err
 		}
 		r.Validate = t.validate
 	}
 	return nil
+}
+
+// network makes the network: a new one, that of a model, or of a model's image tower
+// and a new text tower.
+func (t *Training) network(ctx context.Context, work string) (*network, error) {
+	c, init := t.setup.Config, t.setup.Init
+	if init != nil && init.Image == "" {
+		return nil, invalid("model %s has no image tower to train on", init.Name)
+	}
+	fresh := init == nil || c.Train.NewText || init.Text == ""
+	if !fresh {
+		return openNetwork(*init, *init, false, c)
+	}
+	m, err := scratch(ctx, work, c, t.train)
+	if err != nil {
+		return nil, fmt.Errorf("make a network: %w", err)
+	}
+	if init == nil {
+		return openNetwork(m, m, false, c)
+	}
+	return openNetwork(*init, m, true, c)
 }
 
 // Close frees what open took.
@@ -159,25 +180,36 @@ func (t *Training) Close() error {
 	if t.cache != nil {
 		errs = append(errs, t.cache.Close())
 	}
+	for _, f := range []*features{t.locked, t.lockedVal} {
+		if f != nil {
+			errs = append(errs, f.close())
+		}
+	}
 	return errors.Join(errs...)
 }
 
-// loader draws the batches of the training set, from a cache of its pictures if that
-// has room.
-func (t *Training) loader(ctx context.Context, set *data.Set, p clip.Preprocess, batch int, dir string) (*data.Loader, error) {
-	c := t.setup.Config
-	if room := t.cacheRoom(p, dir); room {
+// loader draws the batches of the training set: of features, or of pictures, from a
+// cache of them if that has room.
+func (t *Training) loader(ctx context.Context, net *network, batch int, dir string) (*data.Loader, error) {
+	c, p := t.setup.Config, net.preprocess()
+	o := data.LoaderOptions{
+		Batch: batch, Seed: uint64(c.Seed), Threads: t.setup.Threads, Preprocess: p,
+		Report: func(line string) { t.setup.note("%s", line) },
+	}
+	if t.locked != nil {
+		o.Views = len(t.locked.views)
+		return data.NewLoader(t.train, o)
+	}
+	if t.cacheRoom(p, dir) {
 		var err error
-		t.cache, err = data.OpenCache(ctx, set, data.CacheOptions{Dir: dir, Size: p.Size, Threads: t.setup.Threads, Decode: t.setup.Decode,
+		t.cache, err = data.OpenCache(ctx, t.train, data.CacheOptions{Dir: dir, Size: p.Size, Threads: t.setup.Threads, Decode: t.setup.Decode,
 			Report: func(done, of int) { t.progress("decode pictures", done, of) }})
 		if err != nil {
 			return nil, err
 		}
 	}
-	return data.NewLoader(set, data.LoaderOptions{
-		Batch: batch, Seed: uint64(c.Seed), Threads: t.setup.Threads, Decode: t.setup.Decode, Preprocess: p, Augment: c.Augment.augment(), Cache: t.cache,
-		Report: func(line string) { t.setup.note("%s", line) },
-	})
+	o.Decode, o.Augment, o.Cache = t.setup.Decode, c.Augment.augment(), t.cache
+	return data.NewLoader(t.train, o)
 }
 
 // cacheRoom reports whether the cache of the training pictures may be made: about so
