@@ -15,7 +15,6 @@ import (
 	"github.com/clipsearch/clipsearch/trainer/compose"
 	"github.com/clipsearch/clipsearch/trainer/data"
 	"github.com/clipsearch/clipsearch/trainer/engine"
-	"github.com/clipsearch/clipsearch/trainer/features"
 )
 
 // The values of a composed model that heads go on from.
@@ -119,18 +118,18 @@ func (c *composition) towers(ctx context.Context, pre clip.Preprocess, dir strin
 	if err != nil {
 		return nil, nil, err
 	}
-	f, err := c.frozenPart(front, nil)
+	tower, err := engine.OpenFrozen(front, nil, c.setup.Threads, c.setup.Provider)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer f.run.Close()
-	kept, err := c.keep(ctx, f, c.train, pre, c.setup.Config.Data.Views, dir)
+	defer tower.Close()
+	_, kept, err := c.featuresOf(ctx, tower, pre, c.train, c.setup.Config.Data.Views, filepath.Join(dir, "features"))
 	if err != nil {
 		return nil, nil, err
 	}
-	defer kept.Close()
+	defer kept.close()
 	seed := uint64(c.setup.Config.Seed)
-	head := compose.Head{Name: imageHead, Width: kept.Width(), Dim: c.Dim, Hidden: c.Hidden, Dropout: c.ImageDropout, HiddenDropout: c.HiddenDropout, Seed: seed}
+	head := compose.Head{Name: imageHead, Width: kept.dim, Dim: c.Dim, Hidden: c.Hidden, Dropout: c.ImageDropout, HiddenDropout: c.HiddenDropout, Seed: seed}
 	if head.Mean, head.Std, err = moments(kept); err != nil {
 		return nil, nil, err
 	}
@@ -159,26 +158,20 @@ func (c *composition) towers(ctx context.Context, pre clip.Preprocess, dir strin
 }
 
 // moments are the means and deviations of all views' features.
-func moments(kept *features.Store) (mean, std []float32, err error) {
-	n, row := 0, make([]float32, kept.Width())
-	sum, squares := make([]float64, kept.Width()), make([]float64, kept.Width())
-	for item := range kept.Len() {
-		for view := range kept.Views() {
-			if !kept.Has(item) {
-				break
-			}
-			if err := kept.Row(row, item, view); err != nil {
+func moments(kept *features) (mean, std []float32, err error) {
+	n, sum, squares := 0, make([]float64, kept.dim), make([]float64, kept.dim)
+	for view := range kept.views {
+		for item := range kept.at {
+			row, err := kept.rows([]int{item}, []int{view})
+			if err != nil {
 				return nil, nil, err
 			}
-			for i, x := range row {
+			for i, x := range row.F32 {
 				sum[i] += float64(x)
 				squares[i] += float64(x) * float64(x)
 			}
 			n++
 		}
-	}
-	if n < 2 {
-		return nil, nil, invalid("%d of the pictures could be read", n)
 	}
 	for i := range sum {
 		m := sum[i] / float64(n)
@@ -217,16 +210,16 @@ func (c *composition) classes(head *onnx.Model) (*compose.Classes, error) {
 	if err != nil {
 		return nil, err
 	}
-	run, err := engine.NewFrozen(linear, nil, c.setup.Threads, "")
+	run, err := engine.OpenFrozen(linear, nil, c.setup.Threads, "")
 	if err != nil {
 		return nil, err
 	}
 	defer run.Close()
-	out, err := run.Run(map[string]engine.Tensor{linear.Inputs[0].Name: in[textFeatures]})
+	out, err := run.RunOne(in[textFeatures])
 	if err != nil {
 		return nil, err
 	}
-	embeddings := out[linear.Outputs[0].Name].F32
+	embeddings := out.F32
 	for i := range embeddings {
 		embeddings[i] /= float32(c.ClassFactor)
 	}
@@ -250,21 +243,11 @@ func skipOnly(head *onnx.Model) (*onnx.Model, error) {
 
 // openTexts runs the text backbone.
 func (c *composition) openTexts() (*texts, error) {
-	f, err := c.frozenPart(c.text.graph, c.text.files)
-	if err != nil {
-		return nil, err
-	}
 	about := c.text.model
 	tokens, err := clip.OpenTokenizer(c.text.words, clip.TokenizerOptions{Clean: about.Tokenizer.Clean, ContextLength: c.Context, Prefix: about.Tokenizer.Prefix, NoEnd: about.Tokenizer.NoEnd})
 	if err != nil {
 		return nil, err
 	}
-	w := &words{tokens: tokens, inputs: f.graph.Inputs, pad: about.Tokenizer.Pad, limit: c.Context}
-	return &texts{f, w, map[string][]float32{}}, nil
-}
-
-// frozenPart loads a graph of one output.
-func (t *Training) frozenPart(m *onnx.Model, files fs.FS) (*frozen, error) {
-	run, err := engine.NewFrozen(m, files, t.setup.Threads, t.setup.Provider)
-	return &frozen{m.Outputs[0].Name, m, run}, err
+	w := &words{tokens: tokens, inputs: c.text.graph.Inputs, pad: about.Tokenizer.Pad, limit: c.Context}
+	return openTexts(c.text.graph, c.text.files, w, c.setup.Threads, c.setup.Provider)
 }
