@@ -41,7 +41,7 @@ def entries(images, folder, splits):
     """Images of some splits, as {split: what it becomes}, with their whole path."""
     for i in images:
         if i["split"] in splits:
-            yield {"filepath": os.path.join(os.path.abspath(a.data), folder, "images"), "filename": i["filename"], "split": splits[i["split"]],
+            yield {"filepath": os.path.relpath(os.path.join(a.data, folder, "images"), a.out), "filename": i["filename"], "split": splits[i["split"]],
                    "sentences": [{"raw": s["raw"]} for s in i["sentences"]]}
 
 
