@@ -70,7 +70,10 @@ func TestConfigMistakes(t *testing.T) {
 		{`{"train":{"text":["[a"]}}`, `train.text: "[a" is no pattern`},
 		{`{"train":{"text":["all","x"]}}`, `train.text: "all" is no pattern`},
 	} {
-		_, err := ParseConfig([]byte(tt.text))
+		c, err := ParseConfig([]byte(tt.text))
+		if err == nil {
+			err = c.Check()
+		}
 		if err == nil || !strings.Contains(err.Error(), tt.want) || !errors.Is(err, clipsearch.ErrInvalid) {
 			t.Errorf("ParseConfig(%s): %v, want an invalid input that says %q", tt.text, err, tt.want)
 		}

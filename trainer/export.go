@@ -28,9 +28,11 @@ func (t *Training) export(ctx context.Context, dir string, r Record) error {
 	}
 	m := net.models[engine.Image]
 	if !built(m) {
-		m.Name = t.name(r)
-		_, err := m.WriteTrained(dir, t.learner.values())
-		return err
+		m.Name, m.Files = t.name(r), withoutCard(m.Files)
+		if _, err := m.WriteTrained(dir, t.learner.values()); err != nil {
+			return err
+		}
+		return t.addCard(&m, dir, r)
 	}
 	part, err := os.MkdirTemp(filepath.Dir(dir), partPrefix)
 	if err != nil {
@@ -83,8 +85,7 @@ func (t *Training) addCard(m *clip.Model, dir string, r Record) error {
 		return nil
 	}
 	text := []byte(t.setup.Card(r))
-	m.Files = slices.DeleteFunc(m.Files, func(f clip.File) bool { return f.Name == CardName })
-	m.Files = append(m.Files, fileOf(CardName, text))
+	m.Files = append(withoutCard(m.Files), fileOf(CardName, text))
 	return os.WriteFile(filepath.Join(dir, CardName), text, 0o644)
 }
 
@@ -100,6 +101,11 @@ func built(m clip.Model) bool {
 
 // name is what the model is called.
 func (t *Training) name(r Record) string { return cmp.Or(r.Config.Name, r.Name) }
+
+// withoutCard leaves out the card of the model that was trained on.
+func withoutCard(files []clip.File) []clip.File {
+	return slices.DeleteFunc(slices.Clone(files), func(f clip.File) bool { return f.Name == CardName })
+}
 
 // numbers are the weights that are exported, by the names that the engine has for them.
 func (l *learner) numbers() map[string][]float32 {

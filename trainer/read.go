@@ -59,7 +59,7 @@ func ParseConfig(text []byte) (Config, error) {
 	if err := set(keys, "", text); err != nil {
 		return Config{}, err
 	}
-	return c, c.Check()
+	return c, c.checkKeys()
 }
 
 // set gives the keys of one object their values.
@@ -150,12 +150,21 @@ func noneTwice(text []byte) error {
 	}
 }
 
-// Check returns an error if a value is outside its range, or two do not go together.
-func (c *Config) Check() error {
+// checkKeys returns an error if a value is outside its range.
+func (c *Config) checkKeys() error {
 	for _, k := range c.keys() {
 		if err := k.check(); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// Check returns an error if a value is outside its range, or two do not go together:
+// once all of them are known.
+func (c *Config) Check() error {
+	if err := c.checkKeys(); err != nil {
+		return err
 	}
 	m := c.Model
 	switch {
