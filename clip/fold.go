@@ -137,6 +137,7 @@ func (p *params) sum(k convolution, a float64, other convolution) convolution {
 func (p *params) conv(x *onnx.Value, k convolution, stride int) *onnx.Value {
 	channels, _ := x.Shape()[1].Known()
 	w, b := p.weightAndBias(k)
+	p.noteKernel(w, k.in, int(channels))
 	return p.g.Conv(x, w, b, onnx.Conv2D{Stride: stride, Pad: padding(k.side), Groups: int(channels) / k.in})
 }
 
@@ -159,7 +160,17 @@ func (p *params) plainConv(x *onnx.Value, name string, stride int) *onnx.Value {
 	if p.has(name + ".bias") {
 		bias = p.value(name+".bias", t.Shape[0])
 	}
-	return p.g.Conv(x, p.value(name+".weight"), bias, onnx.Conv2D{Stride: stride, Pad: padding(t.Shape[2]), Groups: int(channels) / t.Shape[1]})
+	w := p.value(name + ".weight")
+	p.noteKernel(w, t.Shape[1], int(channels))
+	return p.g.Conv(x, w, bias, onnx.Conv2D{Stride: stride, Pad: padding(t.Shape[2]), Groups: int(channels) / t.Shape[1]})
+}
+
+// noteKernel notes the kernel of a convolution by channels, whose outputs see one of
+// several.
+func (p *params) noteKernel(w *onnx.Value, in, channels int) {
+	if in == 1 && channels > 1 {
+		p.kernels = append(p.kernels, w.Name())
+	}
 }
 
 // padding centres a window with a middle; others, as large as their stride, tile.

@@ -27,6 +27,7 @@ type params struct {
 	made    map[string]*onnx.Value
 	rowwise map[*onnx.Value]onnx.Int8Rows // values by rows
 	depth   map[*onnx.Value]float64       // values that go no further below zero
+	kernels []string                      // values that convolutions by channels have as theirs
 	parts   []Parameter                   // that were put into the graph, where they stay apart
 	last    struct {                      // the tensor that was read last
 		name    string

@@ -233,7 +233,7 @@ func (m Model) openTrained(values Values) (builder, *Weights, error) {
 	var scalars []Parameter
 	for _, name := range []string{LogitScale, LogitBias} {
 		if _, ok := w.tensors[name]; ok {
-			scalars = append(scalars, Parameter{name, name, 0, 1})
+			scalars = append(scalars, Parameter{Name: name, Tensor: name, To: 1})
 		}
 	}
 	if err := w.change(scalars, func(name string) []float32 { return values(ImageSide, name) }); err != nil {

@@ -16,6 +16,9 @@ type Parameter struct {
 	Name     string // of the initializer: the tensor's, with "[from:to]" behind it where it is a part
 	Tensor   string
 	From, To int
+	// Depthwise says that the kernel of a convolution by channels is made of it: a
+	// gradient that [onnx.Graph] has no cheap form of, so that it stays what it is.
+	Depthwise bool
 }
 
 // TrainingGraph returns the graph of a tower as it is trained, and the files that
@@ -73,7 +76,28 @@ func (m Model) apartSide(b builder, w *Weights, side Side, precision string) (*o
 	if err != nil {
 		return nil, nil, err
 	}
+	made := ancestors(graph, p.kernels)
+	for i := range p.parts {
+		p.parts[i].Depthwise = made[p.parts[i].Name]
+	}
 	return graph, p.parts, disjoint(p.parts)
+}
+
+// ancestors are the values that others are made of, and these.
+func ancestors(graph *onnx.Model, values []string) map[string]bool {
+	in := map[string]bool{}
+	for _, v := range values {
+		in[v] = true
+	}
+	for _, n := range slices.Backward(graph.Nodes) { // which follow what they read
+		if !slices.ContainsFunc(n.Outputs, func(v string) bool { return in[v] }) {
+			continue
+		}
+		for _, v := range n.Inputs {
+			in[v] = true
+		}
+	}
+	return in
 }
 
 // disjoint reports an element that is in two parameters: trained apart, they would no

@@ -13,7 +13,9 @@ import (
 //
 // weight is asked once for each float32 initializer that an output needs, in the
 // order of the nodes, and returns the value that stands for it: a constant, or an
-// input of the same shape where it is trained. Without weight all are constants.
+// input of the same shape where it is trained. Without weight all are constants. It
+// is not asked for what no network trains: bounds, exponents, ratios of dropout. But
+// it is for other single numbers, such as the factor before a softmax.
 // What else can be computed while the graph is built is a constant too: shapes,
 // ranges, masks that depend on no input, numbers in Constant nodes.
 //
@@ -90,7 +92,7 @@ func (g *Graph) newReplay(m *Model, weight func(*Tensor) *Value) *replay {
 
 // bind takes the inputs, which must be those of the model.
 func (r *replay) bind(inputs map[string]*Value) {
-	symbols := map[Dim]Dim{}
+	symbols := map[string]int64{}
 	for _, p := range r.m.Inputs {
 		v, given := inputs[p.Name]
 		if _, constant := r.consts[p.Name]; constant && !given {
@@ -117,7 +119,7 @@ func (r *replay) bind(inputs map[string]*Value) {
 
 // fits reports whether v may be given as the port; symbols collects what the names of
 // dimensions stand for. Integers of another size are converted.
-func (p Port) fits(v *Value, symbols map[Dim]Dim) bool {
+func (p Port) fits(v *Value, symbols map[string]int64) bool {
 	integer := func(t Type) bool { return t == Int64 || t == Int32 }
 	if v.typ != p.Type && !(integer(v.typ) && integer(p.Type)) {
 		return false
@@ -129,15 +131,21 @@ func (p Port) fits(v *Value, symbols map[Dim]Dim) bool {
 		return false
 	}
 	for i, d := range p.Shape {
-		if _, known := d.Known(); !known && d != Sym("?") {
-			if _, met := symbols[d]; !met {
-				symbols[d] = v.shape[i]
-			}
-			d = symbols[d]
+		n, known := v.shape[i].Known()
+		switch {
+		case !known:
+			return true // and refused for it
+		case d.syms == "?" || strings.Contains(d.syms, "·"):
+			continue
+		case d.syms == "" && d.n != n, d.n < 1 && d.syms != "", d.syms != "" && n%d.n != 0:
+			return false
+		case d.syms == "":
+			continue
 		}
-		if d != Sym("?") && d != v.shape[i] {
+		if size, met := symbols[d.syms]; met && size != n/d.n {
 			return false
 		}
+		symbols[d.syms] = n / d.n
 	}
 	return true
 }
@@ -186,10 +194,14 @@ func (r *replay) run(n *Node) {
 			r.g.failf("the operator %s is not known here: it can only lie in the frozen part of a network, before everything that is trained", op)
 		}
 		c := &call{replay: r, n: n}
-		for _, in := range n.Inputs {
-			if in == "" {
+		for i, in := range n.Inputs {
+			t := r.consts[in]
+			switch fixed := i > 0 && slices.Contains(numbered, op); {
+			case in == "":
 				c.in = append(c.in, nil)
-			} else {
+			case fixed && t != nil && r.made[in] == nil:
+				c.in = append(c.in, r.fixed(t))
+			default:
 				c.in = append(c.in, r.operand(in))
 			}
 		}
@@ -204,6 +216,9 @@ func (r *replay) run(n *Node) {
 		}
 	})
 }
+
+// numbered are the operators whose operands after the first are numbers, not weights.
+var numbered = []string{"Clip", "Dropout", "Pow", "Pad", "Range"}
 
 // operand finds a value by its name in the model.
 func (r *replay) operand(name string) *operand {
@@ -221,11 +236,8 @@ func (r *replay) operand(name string) *operand {
 
 // initializer asks what stands for a constant of the model.
 func (r *replay) initializer(t *Tensor) *operand {
-	if _, ok := elementsOf(t.Dims); !ok {
-		r.g.failf("the constant %s has the shape %v", t.Name, t.Dims)
-	}
 	if t.Type != Float || r.weight == nil {
-		return r.constant(t)
+		return r.fixed(t)
 	}
 	v := r.weight(t)
 	if v == nil || v.g != r.g || v.typ != Float || !slices.Equal(v.shape, Of(t.Dims...)) {
@@ -236,6 +248,14 @@ func (r *replay) initializer(t *Tensor) *operand {
 		o.known = r.numbers(v.tensor)
 	}
 	return o
+}
+
+// fixed is an initializer that is not trained.
+func (r *replay) fixed(t *Tensor) *operand {
+	if _, ok := elementsOf(t.Dims); !ok {
+		r.g.failf("the constant %s has the shape %v", t.Name, t.Dims)
+	}
+	return r.constant(t)
 }
 
 // constant is a tensor whose numbers are looked at where they are few.

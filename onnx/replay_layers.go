@@ -16,8 +16,8 @@ var replayedLayers = map[string]func(*call) *operand{
 	"BatchNormalization":               (*call).batchNorm,
 	"LayerNormalization":               (*call).layerNorm,
 	"LpNormalization":                  (*call).unit,
-	"Softmax":                          (*call).softmax,
-	"LogSoftmax":                       func(c *call) *operand { return c.unary("Log", c.softmax()) },
+	"Softmax":                          func(c *call) *operand { return c.softmaxes(c.g.Softmax) },
+	"LogSoftmax":                       func(c *call) *operand { return c.softmaxes(c.g.LogSoftmax) },
 	"com.microsoft.FusedMatMul":        (*call).fusedMatMul,
 	"com.microsoft.MultiHeadAttention": (*call).multiHead,
 	"com.microsoft.Attention":          (*call).packedAttention,
@@ -161,20 +161,21 @@ func (c *call) spatial() []int {
 	return axes
 }
 
-// softmax is Softmax; before operator set 13 over all dimensions from axis on.
-func (c *call) softmax() *operand {
+// softmaxes is f, which is Softmax or its logarithm; before operator set 13 over all
+// dimensions from axis on.
+func (c *call) softmaxes(f func(*Value, int) *Value) *operand {
 	x := c.arg(0)
 	if c.opset >= 13 {
-		return c.from(c.g.Softmax(c.value(x), c.axis(c.int("axis", -1), len(x.dims))))
+		return c.from(f(c.value(x), c.axis(c.int("axis", -1), len(x.dims))))
 	}
 	axis := c.axis(c.int("axis", 1), len(x.dims))
 	if axis == len(x.dims)-1 {
-		return c.from(c.g.Softmax(c.value(x), axis))
+		return c.from(f(c.value(x), axis))
 	}
 	outer, _ := elementsOf(x.dims[:axis])
 	inner, _ := elementsOf(x.dims[axis:])
 	flat := c.reshape(x, outer, inner)
-	return c.reshape(c.from(c.g.Softmax(c.value(flat), 1)), x.dims...)
+	return c.reshape(c.from(f(c.value(flat), 1)), x.dims...)
 }
 
 // batchNorm is BatchNormalization as it is once trained: a factor and an addend for

@@ -80,9 +80,9 @@ func (a *AdamW) Update(w, g []float32, rate float64) (norm float64) {
 		return norm
 	}
 	a.Steps++
-	clip := float32(1)
+	clip := 1.0
 	if a.o.Clip > 0 {
-		clip = float32(min(1, a.o.Clip/(norm+1e-6))) // as PyTorch has it
+		clip = min(1, a.o.Clip/(norm+1e-6)) // as PyTorch has it
 	}
 	blocks(len(w), a.o.Threads, func(_, from, to int) {
 		i, _ := slices.BinarySearchFunc(a.groups, from, func(g Group, at int) int {
@@ -124,31 +124,35 @@ func squares(g []float32) float64 {
 	return (s0 + s1) + (s2 + s3)
 }
 
-// factors are the constants of an update of a group.
+// factors are the constants of an update of a group, the clipping of the gradient and
+// the corrections of the means among them: w is multiplied by keep and then moved by
+// rate·m/(√v + epsilon).
 type factors struct {
-	clip, keep, rate            float32
-	beta1, beta2, root, epsilon float32
+	keep, rate, epsilon float32
+	m, gm, v, gv        float32 // what the means, and what the gradient and its square are multiplied by
 }
 
-func (a *AdamW) factors(g Group, rate float64, clip float32) factors {
+func (a *AdamW) factors(g Group, rate, clip float64) factors {
 	rate *= g.Rate
-	k := factors{clip: clip, keep: 1, beta1: float32(1 - a.o.Beta1), beta2: float32(a.o.Beta2), epsilon: float32(a.o.Epsilon)}
+	b1, b2 := a.o.Beta1, a.o.Beta2
+	k := factors{keep: 1, m: float32(b1), gm: float32((1 - b1) * clip), v: float32(b2), gv: float32((1 - b2) * clip * clip)}
 	if g.Decay {
 		k.keep = float32(1 - rate*a.o.Decay)
 	}
-	k.rate = float32(rate / (1 - math.Pow(a.o.Beta1, float64(a.Steps))))
-	k.root = float32(1 / math.Sqrt(1-math.Pow(a.o.Beta2, float64(a.Steps))))
+	root := math.Sqrt(1 - math.Pow(b2, float64(a.Steps)))
+	k.rate = float32(rate / (1 - math.Pow(b1, float64(a.Steps))) * root)
+	k.epsilon = float32(a.o.Epsilon * root)
 	return k
 }
 
 func (k factors) update(w, g, m, v []float32) {
+	keep, rate, epsilon := k.keep, k.rate, k.epsilon // which the compiler then holds in registers
+	m0, m1, v0, v1 := k.m, k.gm, k.v, k.gv
 	w, m, v = w[:len(g)], m[:len(g)], v[:len(g)]
-	other := 1 - k.beta2
 	for i, x := range g {
-		x *= k.clip
-		mi := m[i] + (x-m[i])*k.beta1
-		vi := v[i]*k.beta2 + x*x*other
-		m[i], v[i] = mi, vi
-		w[i] = w[i]*k.keep - k.rate*(mi/(float32(math.Sqrt(float64(vi)))*k.root+k.epsilon))
+		// All is read before anything is written: slices lie at the same place of their
+		// pages, and a processor takes a read for one of what it writes there.
+		wi, mi, vi := w[i]*keep, m[i]*m0+x*m1, v[i]*v0+x*x*v1
+		m[i], v[i], w[i] = mi, vi, wi-rate*mi/(float32(math.Sqrt(float64(vi)))+epsilon)
 	}
 }
