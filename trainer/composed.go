@@ -19,9 +19,10 @@ import (
 
 // The values of a composed model that heads go on from.
 const (
-	textFeatures = "text_features"
-	imageHead    = "head.image"
-	textHead     = "head.text"
+	imageFeatures = "image_features"
+	textFeatures  = "text_features"
+	imageHead     = "head.image"
+	textHead      = "head.text"
 )
 
 // composition is a network that is being put together.
@@ -90,6 +91,12 @@ func (c *composition) openBackbones() (err error) {
 	if c.image, err = readGraph(c.Image); err != nil {
 		return err
 	}
+	if c.ImageValue == clip.ImageFeatures { // which is what the head's will be called
+		if c.image, err = c.image.Renamed(c.ImageValue, imageFeatures); err != nil {
+			return err
+		}
+		c.ImageValue = imageFeatures
+	}
 	if c.Classifier != "" {
 		known, err := openClassifier(c.image, c.Classifier)
 		if err != nil {
@@ -107,9 +114,18 @@ func (c *composition) openBackbones() (err error) {
 	if graph, err = oneOutput(graph, outputs[engine.Text]); err != nil {
 		return err
 	}
-	c.text.graph, err = graph.Renamed(graph.Outputs[0].Name, textFeatures)
 	c.text.files = files
+	if c.text.graph, err = graph.Renamed(graph.Outputs[0].Name, textFeatures); err == nil && c.TextBackboneDropout > 0 {
+		c.text.graph = compose.WithDropout(c.text.graph, c.TextBackboneDropout, addsToResidual)
+	}
 	return err
+}
+
+// addsToResidual reports whether a node is the last layer of attention or of an MLP in
+// one of transformers' text encoders, where they are trained with dropout (Devlin et al.
+// 2018, appendix A.2).
+func addsToResidual(n *onnx.Node) bool {
+	return n.Op == "Gemm" && strings.HasSuffix(n.Inputs[1], "output.dense.weight")
 }
 
 // towers puts heads on the backbones.

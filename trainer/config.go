@@ -87,19 +87,21 @@ type LossConfig struct {
 
 // OptimConfig is AdamW with decoupled decay, and its schedule.
 type OptimConfig struct {
-	Steps       int     `json:"steps" doc:"updates" range:"1..100000000"`
-	Rate        float64 `json:"lr" doc:"learning rate after the warm-up; 0: 1e-3 for a new network or with a locked tower, 1e-5 for a model that is trained on" range:"0..1000000"`
-	Floor       float64 `json:"lr_floor" doc:"share of it that is left at the end of the cosine" range:"0..1"`
-	Constant    bool    `json:"constant" doc:"no cosine: the rate stays after the warm-up"`
-	Warmup      int     `json:"warmup" doc:"steps over which the rate rises; a tenth of all at most" range:"0..100000000"`
-	Beta1       float64 `json:"beta1" doc:"decay of the mean of gradients" range:"0.001..0.99999"`
-	Beta2       float64 `json:"beta2" doc:"decay of the mean of their squares" range:"0.001..0.99999999"`
-	Epsilon     float64 `json:"eps" doc:"added to their root" range:"1e-12..1"`
-	Decay       float64 `json:"weight_decay" doc:"decoupled decay of matrices; vectors have none" range:"0..10"`
-	ImageFactor float64 `json:"image_lr_factor" doc:"the rate of the image tower is lr times this" range:"0..1000"`
-	TextFactor  float64 `json:"text_lr_factor" doc:"the rate of the text tower is lr times this" range:"0..1000"`
-	ClipNorm    float64 `json:"clip_norm" doc:"gradients whose global norm is larger are scaled down to it; 0: never" range:"0..1000000"`
-	EMA         float64 `json:"ema" doc:"decay of a running mean of the weights, which is validated and exported; 0: none" range:"0..0.9999999"`
+	Steps       int       `json:"steps" doc:"updates" range:"1..100000000"`
+	Rate        float64   `json:"lr" doc:"learning rate after the warm-up; 0: 1e-3 for a new network or with a locked tower, 1e-5 for a model that is trained on" range:"0..1000000"`
+	Floor       float64   `json:"lr_floor" doc:"share of it that is left at the end of the cosine" range:"0..1"`
+	Constant    bool      `json:"constant" doc:"no cosine: the rate stays after the warm-up"`
+	Warmup      int       `json:"warmup" doc:"steps over which the rate rises; a tenth of all at most" range:"0..100000000"`
+	Beta1       float64   `json:"beta1" doc:"decay of the mean of gradients" range:"0.001..0.99999"`
+	Beta2       float64   `json:"beta2" doc:"decay of the mean of their squares" range:"0.001..0.99999999"`
+	Epsilon     float64   `json:"eps" doc:"added to their root" range:"1e-12..1"`
+	Decay       float64   `json:"weight_decay" doc:"decoupled decay of matrices; vectors have none" range:"0..10"`
+	ImageFactor float64   `json:"image_lr_factor" doc:"the rate of the image tower is lr times this" range:"0..1000"`
+	TextFactor  float64   `json:"text_lr_factor" doc:"the rate of the text tower is lr times this" range:"0..1000"`
+	Slow        Selection `json:"slow" doc:"weights whose rate is lower: none, or a list of name patterns; image/ or text/ comes before a weight's name"`
+	SlowFactor  float64   `json:"slow_factor" doc:"their rate is times this, too" range:"0..1000"`
+	ClipNorm    float64   `json:"clip_norm" doc:"gradients whose global norm is larger are scaled down to it; 0: never" range:"0..1000000"`
+	EMA         float64   `json:"ema" doc:"decay of a running mean of the weights, which is validated and exported; 0: none" range:"0..0.9999999"`
 }
 
 // ComputeConfig says how a step is computed. It decides times, memory, and the last
@@ -149,7 +151,7 @@ func Defaults() Config {
 		Data:    DataConfig{Batch: 128, Split: "train", Val: "val", CacheMB: 4096, Views: 4},
 		Augment: AugmentConfig{CropMin: 0.5, CropRatio: 4.0 / 3, Flip: 0.5, KeepSides: true, Brightness: 0.2, Contrast: 0.2, Saturation: 0.2},
 		Loss:    LossConfig{Kind: "infonce", LogitScaleMax: 100, LogitBias: -10, LearnScale: true},
-		Optim:   OptimConfig{Steps: 1500, Warmup: 100, Beta1: 0.9, Beta2: 0.98, Epsilon: 1e-6, Decay: 0.1, ImageFactor: 1, TextFactor: 1, ClipNorm: 1},
+		Optim:   OptimConfig{Steps: 1500, Warmup: 100, Beta1: 0.9, Beta2: 0.98, Epsilon: 1e-6, Decay: 0.1, ImageFactor: 1, TextFactor: 1, Slow: Selection{"none"}, SlowFactor: 0.1, ClipNorm: 1},
 		Run: RunConfig{
 			CheckpointEvery: 10, CheckpointLoad: 0.05, Report: true, ValidateEvery: 100, ValidateLimit: 1000,
 			Best: "mean_recall", DivergedAfter: 200, Precision: "fp32",

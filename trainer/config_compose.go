@@ -14,13 +14,14 @@ type ComposeConfig struct {
 	Context    int     `json:"context_length" doc:"ids of a text at most" range:"4..1024"`
 	Words      string  `json:"words" doc:"a FILE of texts: pieces of the vocabulary that neither they nor captions nor prompts need are left out; empty: all stay"`
 
-	Dim           int     `json:"dim" doc:"numbers of an embedding" range:"2..8192"`
-	Hidden        int     `json:"hidden" doc:"numbers of the heads' hidden layers; 0: they are linear" range:"0..65536"`
-	ImageDropout  float64 `json:"image_dropout" doc:"share of features that the image head does not see" range:"0..0.95"`
-	TextDropout   float64 `json:"text_dropout" doc:"share of features that the text head does not see" range:"0..0.95"`
-	HiddenDropout float64 `json:"hidden_dropout" doc:"share of hidden numbers that are dropped" range:"0..0.95"`
-	ClassFactor   float64 `json:"class_factor" doc:"on the classes' share of an embedding" range:"0..1000"`
-	Licence       string  `json:"licence" doc:"of the model"`
+	Dim                 int     `json:"dim" doc:"numbers of an embedding" range:"2..8192"`
+	Hidden              int     `json:"hidden" doc:"numbers of the heads' hidden layers; 0: they are linear" range:"0..65536"`
+	ImageDropout        float64 `json:"image_dropout" doc:"share of features that the image head does not see" range:"0..0.95"`
+	TextDropout         float64 `json:"text_dropout" doc:"share of features that the text head does not see" range:"0..0.95"`
+	HiddenDropout       float64 `json:"hidden_dropout" doc:"share of hidden numbers that are dropped" range:"0..0.95"`
+	ClassFactor         float64 `json:"class_factor" doc:"on the classes' share of an embedding" range:"0..1000"`
+	TextBackboneDropout float64 `json:"text_backbone_dropout" doc:"share of what each layer of the text backbone adds that is dropped, where it is trained" range:"0..0.95"`
+	Licence             string  `json:"licence" doc:"of the model"`
 }
 
 // PromptsConfig is pairs of classes and texts about them, which are trained on beside
@@ -48,4 +49,25 @@ func defaultCompose() ComposeConfig {
 
 func defaultPrompts() PromptsConfig {
 	return PromptsConfig{Batch: 500, Weight: 0.4, From: "features", Classifier: "logits", Near: 6, Far: 24, High: 6}
+}
+
+// checkParts returns an error if what a network is put together from does not go
+// together.
+func (c *Config) checkParts() error {
+	k, p := c.Compose, c.Prompts
+	switch {
+	case k.Image != "" && c.Init != "":
+		return invalid("compose makes a network, and init names one: leave one of them out")
+	case (k.Image == "") != (k.Text == ""):
+		return invalid("compose.image %q and compose.text %q: a network needs both backbones", k.Image, k.Text)
+	case k.Classifier != "" && p.File == "":
+		return invalid("compose.classifier %q: what its classes are called is told by prompts.file", k.Classifier)
+	case p.File != "" && (p.Backbone == "" || p.From == ""):
+		return invalid("prompts.file %q: features of classes need prompts.backbone and prompts.from", p.File)
+	case p.Near > p.Far || p.Low >= p.High:
+		return invalid("prompts: near %v and far %v, low %v and high %v", p.Near, p.Far, p.Low, p.High)
+	case (c.Train.ImageFrom != "" || c.Train.TextFrom != "") && c.Init == "" && k.Image == "":
+		return invalid("train.image_from and train.text_from belong to a network whose front others have trained: name it with init, or compose it")
+	}
+	return nil
 }

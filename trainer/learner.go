@@ -84,6 +84,9 @@ func (l *learner) groups() []optim.Group {
 		default:
 			g.Rate = l.config.Optim.TextFactor
 		}
+		if slices.ContainsFunc(l.config.Optim.Slow, func(pattern string) bool { return match(pattern, p.Name) }) {
+			g.Rate *= l.config.Optim.SlowFactor
+		}
 		list = append(list, g)
 	}
 	return list
