@@ -59,6 +59,7 @@ type DataConfig struct {
 	Missing      bool    `json:"allow_missing" doc:"leave out pictures that are not there or have no caption"`
 	CacheMB      int     `json:"cache_mb" doc:"megabytes of shrunken pictures that are kept on disk, so that they need not be decoded again; 0: none" range:"0..1048576" resume:"free"`
 	FeatureCache string  `json:"feature_cache" doc:"with a locked image tower or train.image_from: the folder that the features are kept in, for other runs too; empty: in the run's own, until it ends" resume:"free"`
+	Tokens       int     `json:"tokens" doc:"ids of a text at most while it is trained on, which saves the time that the few longest of a batch cost all; 0: as many as the model reads" range:"0..65536"`
 	Views        int     `json:"views" doc:"with a locked image tower or train.image_from: views of a picture whose features are kept; the first is the picture as it is, the others are varied" range:"1..64"`
 	ViewSeed     int64   `json:"view_seed" doc:"of how they are varied" range:"0..9007199254740991"`
 }

@@ -130,7 +130,7 @@ func (l *learner) Step(ctx context.Context, step int) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	text, err := l.textTensors(b.Captions)
+	text, err := l.trainedTexts(b.Captions)
 	if err != nil {
 		return 0, err
 	}
@@ -152,8 +152,20 @@ func (l *learner) promptInputs(step int) (in engine.Inputs, err error) {
 		return in, err
 	}
 	in.Image = map[string]engine.Tensor{l.config.Prompts.From: rows}
-	in.Text, err = l.textTensors(list)
+	in.Text, err = l.trainedTexts(list)
 	return in, err
+}
+
+// trainedTexts are textTensors that are not longer than the configuration wants.
+func (l *learner) trainedTexts(list []string) (map[string]engine.Tensor, error) {
+	if most := l.config.Data.Tokens; l.read == nil && most > 0 {
+		short := *l.words
+		if short.limit = min(most, short.limit); short.limit == 0 {
+			short.limit = most
+		}
+		return short.tensors(list), nil
+	}
+	return l.textTensors(list)
 }
 
 // textTensors are the text tower's input: ids, or features.

@@ -25,7 +25,10 @@ type Setup struct {
 	Decode func(file []byte) (*image.RGBA, error)
 	// Judge returns the recalls of embeddings, rows of dim numbers: row owner[t] of
 	// images is the picture of row t of texts.
-	Judge    func(ctx context.Context, images, texts []float32, dim int, owner []int64) (textToImage, imageToText Recalls, err error)
+	Judge func(ctx context.Context, images, texts []float32, dim int, owner []int64) (textToImage, imageToText Recalls, err error)
+	// Quantize writes m, whose towers are float32 graphs, into dir in int8; pictures show
+	// what it will see. nil: graphs are exported in float32 only.
+	Quantize func(m clip.Model, dir string, pictures []image.Image) error
 	Threads  int
 	Provider string
 	Card     func(Record) string                // the model's card; nil: none
