@@ -145,7 +145,7 @@ func drawn(lines []line) (template.HTML, error) {
 	grid := plotter.NewGrid()
 	grid.Vertical.Color, grid.Horizontal.Color = color.RGBA{0xe5, 0xe7, 0xeb, 0xff}, color.RGBA{0xe5, 0xe7, 0xeb, 0xff}
 	p.Add(grid)
-	p.Legend.Top, p.Legend.Left, p.Legend.Padding = true, len(lines) > 2, vg.Points(2)
+	p.Legend.Top, p.Legend.Left, p.Legend.Padding = true, len(lines) > 2, vg.Points(4)
 	for _, l := range lines {
 		drawn, marks, err := plotter.NewLinePoints(l.points)
 		if err != nil {
@@ -172,9 +172,13 @@ func drawn(lines []line) (template.HTML, error) {
 	return template.HTML(text[max(0, bytes.Index(text, []byte("<svg"))):]), nil // without the XML declaration
 }
 
-// room lets an axis begin at zero where that is near, and leaves some above for a
-// legend.
+// room lets an axis begin at zero where that is near, shows what hardly changes as
+// level, so that its ticks differ, and leaves some above for a legend.
 func room(axis *plot.Axis, legend bool) {
+	if least := 0.02 * math.Abs(axis.Max); axis.Max-axis.Min < least {
+		middle := (axis.Max + axis.Min) / 2
+		axis.Min, axis.Max = middle-least, middle+least
+	}
 	if axis.Max == axis.Min {
 		axis.Min, axis.Max = axis.Min-1, axis.Max+1
 	}
