@@ -29,7 +29,7 @@ func newWords(m clip.Model, tower *onnx.Model) (*words, error) {
 		if p.Type != onnx.Int64 && p.Type != onnx.Int32 {
 			return nil, fmt.Errorf("the text tower's input %s is %v: only ids, masks and kinds of tokens are known here", p.Name, p.Type)
 		}
-		if p.Shape != nil && len(p.Shape) == 2 && !isMask(p) && !isKind(p) {
+		if len(p.Shape) == 2 && !isMask(p) && !isKind(p) {
 			if n, ok := p.Shape[1].Known(); ok {
 				w.length, w.limit, w.cuts = int(n), int(n), false
 			}
