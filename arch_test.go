@@ -37,6 +37,8 @@ var allowed = map[string][]string{
 	"picture":                  {},
 	"query":                    {},
 	"runtime":                  {},
+	"trainer/engine":           {"internal/ort", "onnx", "trainer/optim"},
+	"trainer/optim":            {},
 	"web":                      {"query"},
 }
 

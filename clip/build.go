@@ -79,6 +79,11 @@ func (b builder) tower(side Side) func(*params) *onnx.Value {
 }
 
 func (m Model) buildSide(b builder, w *Weights, side Side, outside bool) (*onnx.Model, error) {
+	return m.build(b, side, func(g *onnx.Graph) *params { return newParams(g, w, m.Precision, outside) })
+}
+
+// build builds a tower of what open returns.
+func (m Model) build(b builder, side Side, open func(*onnx.Graph) *params) (*onnx.Model, error) {
 	f, out := b.tower(side), ImageFeatures
 	if side == TextSide {
 		out = TextFeatures
@@ -87,7 +92,7 @@ func (m Model) buildSide(b builder, w *Weights, side Side, outside bool) (*onnx.
 		return nil, fmt.Errorf("model %s has no %s tower: %w", m.Name, side, clipsearch.ErrInvalid)
 	}
 	graph, err := onnx.Build(string(side), func(g *onnx.Graph) {
-		g.Output(out, f(newParams(g, w, m.Precision, outside)))
+		g.Output(out, f(open(g)))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("weights %s: %w: %w", m.Weights, err, clipsearch.ErrInvalid)

@@ -88,6 +88,10 @@ func (n fastViT) normRows(x *onnx.Value, name string) *onnx.Value {
 		return n.norm(x, name, 1e-5)
 	}
 	d := width(x)
+	if n.apart {
+		scale, shift := n.batchNormApart(name, d)
+		return n.g.Add(n.g.Mul(x, scale), shift)
+	}
 	scale, shift := n.batchNorm(name, d)
 	return n.g.Add(n.g.Mul(x, n.folded(name+".scale", scale, d)), n.folded(name+".shift", shift, d))
 }
@@ -167,6 +171,9 @@ func (n fastViT) mixer(name string) convolution {
 func (n fastViT) layerScaled(k convolution, name string) convolution {
 	if !n.has(name + ".gamma") {
 		return k
+	}
+	if n.apart {
+		return n.scaledApart(k, n.reshaped(name+".gamma", k.out))
 	}
 	return k.scaled(n.doubles(name+".gamma", k.out, 1, 1))
 }

@@ -15,6 +15,7 @@ type convolution struct {
 	name          string // what its constants are called after
 	out, in, side int    // in: channels that one output sees
 	weight, bias  []float64
+	apart         *apartConv // in place of weight and bias, where nothing is folded
 }
 
 // convolution reads name+".weight" [out,in,side,side] and name+".bias", if there is one.
@@ -23,6 +24,9 @@ func (p *params) convolution(name string) convolution {
 	k := convolution{name: name, out: t.Shape[0], in: t.Shape[1], side: t.Shape[2]}
 	if k.out < 1 || k.in < 1 || k.side < 1 || t.Shape[3] != k.side {
 		p.g.Fail(fmt.Errorf("tensor %s.weight has the shape %v, not that of a square convolution", name, t.Shape))
+	}
+	if p.apart {
+		return p.convApart(k)
 	}
 	k.weight, k.bias = p.doubles(name+".weight"), p.zeros(k.out)
 	if p.has(name + ".bias") {
@@ -66,6 +70,9 @@ func (p *params) batchNorm(name string, n int) (scale, shift []float64) {
 
 // normed is k with the batch normalization of that name behind it: k in place.
 func (p *params) normed(k convolution, name string) convolution {
+	if p.apart {
+		return p.normedApart(k, name)
+	}
 	scale, shift := p.batchNorm(name, k.out)
 	k = k.scaled(scale)
 	for i, v := range shift {
@@ -87,6 +94,9 @@ func (p *params) identity(k convolution) convolution {
 	k.weight, k.bias = p.zeros(k.out*k.in*k.side*k.side), p.zeros(k.out)
 	for i := range k.bias {
 		k.weight[((i*k.in+i%k.in)*k.side+k.side/2)*k.side+k.side/2] = 1
+	}
+	if p.apart {
+		return p.constantApart(k, "identity")
 	}
 	return k
 }
@@ -110,6 +120,9 @@ func (p *params) sum(k convolution, a float64, other convolution) convolution {
 		p.g.Fail(fmt.Errorf("%s [%d,%d,%d,%d] and %s [%d,%d,%d,%d] cannot be one convolution",
 			k.name, k.out, k.in, k.side, k.side, other.name, other.out, other.in, other.side, other.side))
 	}
+	if p.apart {
+		return p.sumApart(k, a, other)
+	}
 	for i, v := range other.bias {
 		k.bias[i] += a * v
 	}
@@ -123,9 +136,16 @@ func (p *params) sum(k convolution, a float64, other convolution) convolution {
 // conv runs a convolution over x [batch,C,H,W].
 func (p *params) conv(x *onnx.Value, k convolution, stride int) *onnx.Value {
 	channels, _ := x.Shape()[1].Known()
-	w := p.folded(k.name+".weight", k.weight, k.out, k.in, k.side, k.side)
-	b := p.folded(k.name+".bias", k.bias, k.out)
+	w, b := p.weightAndBias(k)
 	return p.g.Conv(x, w, b, onnx.Conv2D{Stride: stride, Pad: padding(k.side), Groups: int(channels) / k.in})
+}
+
+// weightAndBias puts k into the graph.
+func (p *params) weightAndBias(k convolution) (w, b *onnx.Value) {
+	if k.apart != nil {
+		return k.apart.weight, k.apart.bias
+	}
+	return p.folded(k.name+".weight", k.weight, k.out, k.in, k.side, k.side), p.folded(k.name+".bias", k.bias, k.out)
 }
 
 // plainConv is a convolution that is in the file as it is needed.

@@ -21,11 +21,13 @@ type params struct {
 	w       *Weights
 	int8    bool
 	shapes  bool // only shapes matter: no tensor is read
+	apart   bool // nothing that is trained is folded with another: see TrainingGraph
 	outside bool // float32 tensors stay in their files
 	used    map[string]bool
 	made    map[string]*onnx.Value
 	rowwise map[*onnx.Value]onnx.Int8Rows // values by rows
 	depth   map[*onnx.Value]float64       // values that go no further below zero
+	parts   []Parameter                   // that were put into the graph, where they stay apart
 	last    struct {                      // the tensor that was read last
 		name    string
 		numbers []float32
@@ -104,8 +106,11 @@ func (p *params) rows(name string, from, to int) *onnx.Value {
 // part returns the elements [from,to) of t as a constant of the given shape.
 func (p *params) part(t Tensor, from, to int, dims ...int) *onnx.Value {
 	key := fmt.Sprint(t.Name, from, to, dims)
+	if p.apart {
+		key = fmt.Sprint(t.Name, from, to)
+	}
 	if v, ok := p.made[key]; ok {
-		return v
+		return p.shaped(v, dims)
 	}
 	shape := make([]int64, len(dims))
 	for i, d := range dims {
@@ -116,15 +121,31 @@ func (p *params) part(t Tensor, from, to int, dims ...int) *onnx.Value {
 		c.Name = fmt.Sprintf("%s[%d:%d]", t.Name, from, to)
 	}
 	switch {
-	case p.shapes || p.outside && t.Type == "F32":
+	case p.shapes || p.stays(t):
 		c.External = &onnx.External{Location: t.File, Offset: t.Offset + 4*int64(from), Length: 4 * int64(to-from)}
 	default:
 		c = onnx.Floats(c.Name, p.read(t)[from:to], shape...)
 	}
 	v := p.g.Const(c)
 	p.made[key] = v
+	p.parts = append(p.parts, Parameter{Name: v.Name(), Tensor: t.Name, From: from, To: to})
 	return v
 }
+
+// shaped is a constant that was made before, in the shape that it is needed in now.
+func (p *params) shaped(v *onnx.Value, dims []int) *onnx.Value {
+	shape := make(onnx.Shape, len(dims))
+	for i, d := range dims {
+		shape[i] = onnx.N(d)
+	}
+	if slices.Equal(v.Shape(), shape) {
+		return v
+	}
+	return p.g.Reshape(v, shape...)
+}
+
+// stays reports whether a tensor need not be read, for the graph can say where it lies.
+func (p *params) stays(t Tensor) bool { return p.outside && t.Type == "F32" && t.of != nil }
 
 // floats returns a copy of the elements of a tensor; zeros if only shapes matter.
 func (p *params) floats(name string, dims ...int) []float32 {

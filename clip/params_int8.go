@@ -59,7 +59,7 @@ const geluDepth = 0.1702
 // the rows that are looked up are ever in memory.
 func (p *params) table(name string, d int, ids *onnx.Value) *onnx.Value {
 	t := p.find(name, anyDim, d)
-	if !p.int8 || elements(t.Shape) < smallestTable || p.outside && t.Type == "F32" {
+	if !p.int8 || elements(t.Shape) < smallestTable || p.stays(t) {
 		return p.g.Rows(p.value(name), ids)
 	}
 	v := t.Shape[0]

@@ -74,6 +74,10 @@ var hfFamilies = map[string]hfFamily{
 		text: clipText, vision: clipVision,
 		clean: "open_clip", towers: hfCLIP, tokens: clipTokens,
 	},
+	stemmedType: { // CLIP with a stem: see Architecture
+		text: clipText, vision: clipVision,
+		clean: "open_clip", towers: hfCLIP, tokens: clipTokens,
+	},
 	"clip_vision_model": {vision: clipVision, lone: ImageSide, towers: hfCLIPVisionAlone},
 	"clip_text_model":   {text: clipText, lone: TextSide, clean: "open_clip", towers: hfCLIPTextAlone, tokens: clipTokens},
 	"metaclip_2": { // CLIP with other words; an end token 2 is one
@@ -220,12 +224,25 @@ func hfCLIPVisionAt(p *params, base string, c hfTower) vit {
 	if p.has(base + "encoder.layer.0.layer_norm1.weight") { // as transformers 5 saves AltCLIP
 		names = hfBlockIn(base + "encoder.layer")
 	}
-	return vit{
+	t := vit{
 		size: c.ImageSize, patch: base + "embeddings.patch_embedding", class: base + "embeddings.class_embedding",
 		positions: base + "embeddings.position_embedding.weight", normPre: base + "pre_layrnorm", normPost: base + "post_layernorm", pool: "tok",
 		stack:   stack{heads: c.Heads, activation: c.Act, epsilon: c.Epsilon, names: names},
 		project: func(p *params, x *onnx.Value) *onnx.Value { return p.linearExact(x, "visual_projection") },
 	}
+	if stem := base + "embeddings.stem."; p.has(stem + "0.weight") {
+		t.stem = func(pixels *onnx.Value) *onnx.Value { return p.stem(pixels, stem) }
+	}
+	return t
+}
+
+// stem is the convolutions of [Architecture].Stem: all but the last halve the picture.
+func (p *params) stem(x *onnx.Value, name string) *onnx.Value {
+	n := p.count(func(i int) string { return fmt.Sprint(name, i, ".weight") })
+	for i := range n - 1 {
+		x = p.g.Relu(p.plainConv(x, fmt.Sprint(name, i), 2))
+	}
+	return p.plainConv(x, fmt.Sprint(name, n-1), 1)
 }
 
 // ending says which row of a text is its feature. Configurations of before

@@ -105,6 +105,9 @@ func (t vit) offsets(p *params, n, d int) *onnx.Value {
 	if t.class == "" {
 		return p.reshaped(t.positions, 1, n, d)
 	}
+	if p.apart {
+		return t.offsetsApart(p, n, d)
+	}
 	x, class := p.floats(t.positions), p.floats(t.class)
 	if len(class) != d || len(x) != n*d && len(x) != (n-1)*d {
 		p.g.Fail(fmt.Errorf("%d patches of width %d with positions of %v and a class token of %v", n-1, d, p.find(t.positions).Shape, p.find(t.class).Shape))

@@ -24,6 +24,7 @@ type Weights struct {
 	tensors map[string]Tensor
 	files   []string
 	opened  []*weightsFile
+	changed map[string][]float32 // in place of what the files hold
 }
 
 // Tensor says where a tensor lies, and what it is.

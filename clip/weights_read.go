@@ -10,11 +10,23 @@ import (
 	"github.com/clipsearch/clipsearch"
 )
 
-// Raw returns a reader of a tensor's bytes.
-func (w *Weights) Raw(t Tensor) (*io.SectionReader, error) {
+// own returns t as it is in w.
+func (w *Weights) own(t Tensor) (Tensor, error) {
 	own, ok := w.tensors[t.Name]
 	if !ok || own.of != t.of {
-		return nil, fmt.Errorf("weights: tensor %q is not in them: %w", t.Name, clipsearch.ErrInvalid)
+		return own, fmt.Errorf("weights: tensor %q is not in them: %w", t.Name, clipsearch.ErrInvalid)
+	}
+	return own, nil
+}
+
+// Raw returns a reader of a tensor's bytes.
+func (w *Weights) Raw(t Tensor) (*io.SectionReader, error) {
+	own, err := w.own(t)
+	if err != nil {
+		return nil, err
+	}
+	if own.of == nil {
+		return nil, fmt.Errorf("weights: tensor %q was changed: it is in no file", t.Name)
 	}
 	return io.NewSectionReader(own.of, own.Offset, own.Bytes), nil
 }
@@ -22,10 +34,11 @@ func (w *Weights) Raw(t Tensor) (*io.SectionReader, error) {
 // Float32s reads a tensor, whatever its numbers are, as float32: rounded to the
 // nearest, and infinite where they are beyond it.
 func (w *Weights) Float32s(t Tensor) ([]float32, error) {
-	if _, err := w.Raw(t); err != nil {
+	own, err := w.own(t)
+	if err != nil {
 		return nil, err
 	}
-	numbers := make([]float32, w.tensors[t.Name].Len())
+	numbers := make([]float32, own.Len())
 	if err := w.ReadFloat32s(t, 0, numbers); err != nil {
 		return nil, err
 	}
@@ -36,13 +49,20 @@ func (w *Weights) Float32s(t Tensor) ([]float32, error) {
 // as many as dst has room for.
 func (w *Weights) ReadFloat32s(t Tensor, from int, dst []float32) error {
 	const chunk = 1 << 16 // numbers
-	raw, err := w.Raw(t)
+	t, err := w.own(t)
 	if err != nil {
 		return err
 	}
-	t = w.tensors[t.Name]
 	if from < 0 || from+len(dst) > t.Len() {
 		return fmt.Errorf("weights %q: tensor %q has %d numbers, not %d from %d on", t.File, t.Name, t.Len(), len(dst), from)
+	}
+	if x := w.changed[t.Name]; x != nil {
+		copy(dst, x[from:])
+		return nil
+	}
+	raw, err := w.Raw(t)
+	if err != nil {
+		return err
 	}
 	size := int(tensorSizes[t.Type])
 	if _, err := raw.Seek(int64(from)*int64(size), io.SeekStart); err != nil {

@@ -26,6 +26,9 @@ type Graph struct {
 	scope  string
 	count  int
 	opset  int64 // of ONNX's own operators
+	masks  []DropoutMask
+
+	training bool
 }
 
 // Value is a value in a graph under construction.
@@ -35,6 +38,8 @@ type Value struct {
 	typ   Type
 	shape Shape
 	size  *Value // one-dimensional int64: the shape when it runs; nil until asked for
+
+	tensor *Tensor // that it is a constant of, or nil
 }
 
 // Type returns the type of the value's elements.
@@ -69,6 +74,7 @@ func Build(name string, f func(g *Graph)) (m *Model, err error) {
 	if len(g.m.Outputs) == 0 {
 		return nil, fmt.Errorf("build graph %s: %w", name, errors.New("it has no output"))
 	}
+	g.m.sweep()
 	return &g.m, nil
 }
 
@@ -151,7 +157,9 @@ func (g *Graph) Const(t *Tensor) *Value {
 		t.Name = g.fresh(t.Name)
 	}
 	g.m.Initializers = append(g.m.Initializers, t)
-	return g.value(t.Name, t.Type, Of(t.Dims...))
+	v := g.value(t.Name, t.Type, Of(t.Dims...))
+	v.tensor = t
+	return v
 }
 
 // Scalar adds a float32 constant without dimensions.

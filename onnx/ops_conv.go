@@ -4,8 +4,9 @@ import "slices"
 
 // Conv2D says how a convolution or pooling goes over [B,C,H,W].
 type Conv2D struct {
-	Stride, Pad int // of both sides; a stride of 0 is 1
-	Groups      int // 0 is 1
+	Stride, Pad int    // of both sides; a stride of 0 is 1
+	Groups      int    // 0 is 1
+	More        [4]int // padding beyond Pad: top, left, bottom, right
 }
 
 // Conv is a convolution: x [B,C,H,W], w [O,C/groups,kh,kw], bias [O] or nil.
@@ -43,13 +44,21 @@ func (g *Graph) pool(op string, x *Value, k int, c Conv2D) *Value {
 func (g *Graph) GlobalAverage(x *Value) *Value { return g.ReduceMean(x, false, 2, 3) }
 
 func (c Conv2D) strides() []int64 { return slices.Repeat([]int64{int64(max(1, c.Stride))}, 2) }
-func (c Conv2D) pads() []int64    { return slices.Repeat([]int64{int64(c.Pad)}, 4) }
+
+func (c Conv2D) pads() []int64 {
+	pads := slices.Repeat([]int64{int64(c.Pad)}, 4)
+	for i, n := range c.More {
+		pads[i] += int64(n)
+	}
+	return pads
+}
 
 // slid is the size of a dimension after a window of k has gone over it.
 func (g *Graph) slid(x *Value, axis int, k Dim, c Conv2D) Dim {
 	n, known := x.shape[axis].Known()
 	size, ok := k.Known()
-	n += 2*int64(c.Pad) - size
+	pads := c.pads()
+	n += pads[axis-2] + pads[axis] - size
 	if !known || !ok || n < 0 {
 		g.failf("a window of %v over %v", k, x)
 	}

@@ -25,6 +25,10 @@ type Options struct {
 	// Varying is for a session whose inputs change their shapes from run to run: no
 	// plan of memory is made for each, which would be kept.
 	Varying bool
+	// Training is for a session that is run without a pause, alone in the process: its
+	// threads spin while they wait, its memory is kept in one arena with that of all
+	// such sessions, and no plan of memory is made.
+	Training bool
 	// Provider names what the session runs on; the processor if empty. What it has no
 	// kernels for runs on the processor all the same.
 	Provider string
@@ -132,7 +136,7 @@ func sessionOptions(o Options) (*onnx.SessionOptions, error) {
 	if o.Once {
 		err = errors.Join(err, so.AddSessionConfigEntry("session.disable_prepacking", "1"))
 	}
-	if o.Varying {
+	if o.Varying || o.Training {
 		err = errors.Join(err, so.SetMemPattern(false))
 	}
 	if o.Folder != "" {
@@ -163,13 +167,23 @@ func (s *Session) Close() error {
 // Run evaluates the graph. The inputs are read in place, not copied, and must
 // not change meanwhile; the outputs are the caller's.
 func (s *Session) Run(in ...Tensor) ([]Tensor, error) {
+	outputs := make([]onnx.Value, s.outputs)
+	if err := s.run(outputs, in); err != nil {
+		destroy(outputs)
+		return nil, err
+	}
+	return tensorsOf(outputs)
+}
+
+// run fills the outputs, making those that are nil.
+func (s *Session) run(outputs []onnx.Value, in []Tensor) error {
 	if len(in) != len(s.inputs) {
-		return nil, fmt.Errorf("%d tensors for the inputs %v", len(in), s.inputs)
+		return fmt.Errorf("%d tensors for the inputs %v", len(in), s.inputs)
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.session == nil {
-		return nil, errClosed
+		return errClosed
 	}
 	var pinned runtime.Pinner // the runtime keeps pointers to the inputs from call to call
 	defer pinned.Unpin()
@@ -178,14 +192,12 @@ func (s *Session) Run(in ...Tensor) ([]Tensor, error) {
 	for i, t := range in {
 		v, err := t.value(&pinned)
 		if err != nil {
-			return nil, fmt.Errorf("input %s: %w", s.inputs[i], err)
+			return fmt.Errorf("input %s: %w", s.inputs[i], err)
 		}
 		values = append(values, v)
 	}
-	outputs := make([]onnx.Value, s.outputs)
 	if err := s.session.Run(values, outputs); err != nil {
-		destroy(outputs)
-		return nil, errors.New(oneLine(err.Error()))
+		return errors.New(oneLine(err.Error()))
 	}
-	return tensorsOf(outputs)
+	return nil
 }

@@ -1,0 +1,154 @@
+package optim
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/clipsearch/clipsearch"
+)
+
+// Group is a range of the parameters that are treated alike.
+type Group struct {
+	From, To int     // To is not of it
+	Rate     float64 // times the learning rate; at 0 they stay as they are
+	Decay    bool    // they are drawn to zero
+}
+
+// Options of [New]. The defaults are CLIP's (Radford et al. 2021, table 20) for
+// vision transformers.
+type Options struct {
+	Beta1   float64 // of the mean of the gradients; 0.9 if zero
+	Beta2   float64 // of the mean of their squares; 0.98 if zero
+	Epsilon float64 // 1e-6 if zero
+	Decay   float64 // of a step at a learning rate of one; none if zero
+	Clip    float64 // longest gradient; not bounded if zero
+	Threads int     // 1 if zero
+}
+
+// AdamW is Adam with weight decay that is not part of the gradient (Loshchilov and
+// Hutter 2019, algorithm 2), as PyTorch's torch.optim.AdamW computes it.
+type AdamW struct {
+	// M and V are the means of the gradients and of their squares and Steps the
+	// number of updates: all that a run that goes on needs to know.
+	M, V  []float32
+	Steps int
+
+	o      Options
+	groups []Group
+	sums   []float64 // per block, of squares
+}
+
+// New returns an AdamW of so many parameters. The groups hold each of them once, in
+// order.
+func New(parameters int, groups []Group, o Options) (*AdamW, error) {
+	at := 0
+	for _, g := range groups {
+		if g.From != at || g.To <= g.From || !(g.Rate >= 0) {
+			return nil, fmt.Errorf("group [%d:%d] with %g of the learning rate after %d parameters: groups follow one another, and their rates are not negative: %w", g.From, g.To, g.Rate, at, clipsearch.ErrInvalid)
+		}
+		at = g.To
+	}
+	if at != parameters {
+		return nil, fmt.Errorf("groups of %d parameters, and there are %d: %w", at, parameters, clipsearch.ErrInvalid)
+	}
+	o.Beta1, o.Beta2, o.Epsilon = orElse(o.Beta1, 0.9), orElse(o.Beta2, 0.98), orElse(o.Epsilon, 1e-6)
+	if !(o.Beta1 > 0 && o.Beta1 < 1 && o.Beta2 > 0 && o.Beta2 < 1 && o.Epsilon > 0 && o.Decay >= 0 && o.Clip >= 0) {
+		return nil, fmt.Errorf("AdamW with betas of %g and %g, epsilon %g, decay %g, clip %g: betas lie between 0 and 1, and nothing is negative: %w", o.Beta1, o.Beta2, o.Epsilon, o.Decay, o.Clip, clipsearch.ErrInvalid)
+	}
+	return &AdamW{
+		M: make([]float32, parameters), V: make([]float32, parameters),
+		o: o, groups: slices.Clone(groups), sums: make([]float64, (parameters+block-1)/block),
+	}, nil
+}
+
+func orElse(v, other float64) float64 {
+	if v == 0 {
+		return other
+	}
+	return v
+}
+
+// Update moves w along the gradient g at a learning rate, and returns the length of
+// g before it is clipped. Where that is no finite number, nothing has been changed.
+func (a *AdamW) Update(w, g []float32, rate float64) (norm float64) {
+	if len(w) != len(a.M) || len(g) != len(a.M) {
+		panic("optim: slices of another length")
+	}
+	norm = a.norm(g)
+	if math.IsNaN(norm) || math.IsInf(norm, 0) {
+		return norm
+	}
+	a.Steps++
+	clip := float32(1)
+	if a.o.Clip > 0 {
+		clip = float32(min(1, a.o.Clip/(norm+1e-6))) // as PyTorch has it
+	}
+	blocks(len(w), a.o.Threads, func(_, from, to int) {
+		i, _ := slices.BinarySearchFunc(a.groups, from, func(g Group, at int) int {
+			if g.To <= at {
+				return -1
+			}
+			return 1
+		})
+		for ; i < len(a.groups) && a.groups[i].From < to; i++ {
+			lo, hi := max(from, a.groups[i].From), min(to, a.groups[i].To)
+			if k := a.factors(a.groups[i], rate, clip); k.rate != 0 {
+				k.update(w[lo:hi], g[lo:hi], a.M[lo:hi], a.V[lo:hi])
+			}
+		}
+	})
+	return norm
+}
+
+// norm is the length of g. A sum of 2^15 squares in float64 is exact to 1e-11.
+func (a *AdamW) norm(g []float32) float64 {
+	blocks(len(g), a.o.Threads, func(i, from, to int) { a.sums[i] = squares(g[from:to]) })
+	sum := 0.0
+	for _, s := range a.sums {
+		sum += s
+	}
+	return math.Sqrt(sum)
+}
+
+// squares adds up in four chains, which the processor follows side by side.
+func squares(g []float32) float64 {
+	var s0, s1, s2, s3 float64
+	for ; len(g) >= 4; g = g[4:] {
+		x0, x1, x2, x3 := float64(g[0]), float64(g[1]), float64(g[2]), float64(g[3])
+		s0, s1, s2, s3 = s0+x0*x0, s1+x1*x1, s2+x2*x2, s3+x3*x3
+	}
+	for _, x := range g {
+		s0 += float64(x) * float64(x)
+	}
+	return (s0 + s1) + (s2 + s3)
+}
+
+// factors are the constants of an update of a group.
+type factors struct {
+	clip, keep, rate            float32
+	beta1, beta2, root, epsilon float32
+}
+
+func (a *AdamW) factors(g Group, rate float64, clip float32) factors {
+	rate *= g.Rate
+	k := factors{clip: clip, keep: 1, beta1: float32(1 - a.o.Beta1), beta2: float32(a.o.Beta2), epsilon: float32(a.o.Epsilon)}
+	if g.Decay {
+		k.keep = float32(1 - rate*a.o.Decay)
+	}
+	k.rate = float32(rate / (1 - math.Pow(a.o.Beta1, float64(a.Steps))))
+	k.root = float32(1 / math.Sqrt(1-math.Pow(a.o.Beta2, float64(a.Steps))))
+	return k
+}
+
+func (k factors) update(w, g, m, v []float32) {
+	w, m, v = w[:len(g)], m[:len(g)], v[:len(g)]
+	other := 1 - k.beta2
+	for i, x := range g {
+		x *= k.clip
+		mi := m[i] + (x-m[i])*k.beta1
+		vi := v[i]*k.beta2 + x*x*other
+		m[i], v[i] = mi, vi
+		w[i] = w[i]*k.keep - k.rate*(mi/(float32(math.Sqrt(float64(vi)))*k.root+k.epsilon))
+	}
+}
