@@ -8,6 +8,7 @@
 //	index    a whole index: filters, searches beside writes, memory, opening it cold
 //	peer     coder/hnsw over files, as peers.py asks for it
 //	tower    a model's towers, as encoders.py asks for them
+//	trainer  a model in training, as trainer.py asks for it
 //
 // peers.py sets the index beside hnswlib, faiss and usearch, encoders.py the towers
 // beside PyTorch and Python's ONNX Runtime. Nothing is asserted
@@ -28,8 +29,9 @@ var verbs = map[string]func(ctx context.Context, args []string) error{
 	"deletes": runDeletes,
 	"beside":  runBeside,
 	"index":   runIndex,
-	"opened":  runOpened, // a process of its own, which index starts
-	"tower":   runTower,  // a process of its own, which encoders.py starts
+	"opened":  runOpened,  // a process of its own, which index starts
+	"tower":   runTower,   // a process of its own, which encoders.py starts
+	"trainer": runTrainer, // a process of its own, which trainer.py starts
 	"peer":    runPeer,
 }
 
