@@ -28,7 +28,7 @@ type Graph struct {
 	opset  int64 // of ONNX's own operators
 	masks  []DropoutMask
 
-	training bool
+	training bool // static shapes, operators that have gradients: see BuildTraining
 }
 
 // Value is a value in a graph under construction.
@@ -40,6 +40,7 @@ type Value struct {
 	size  *Value // one-dimensional int64: the shape when it runs; nil until asked for
 
 	tensor *Tensor // that it is a constant of, or nil
+	source *Value // what it is a Reshape of, or nil
 }
 
 // Type returns the type of the value's elements.
@@ -58,8 +59,10 @@ type misfit struct{ error }
 
 // Build calls f to describe a graph and returns it. What f and the operators find
 // wrong is returned as an error ([Graph.Fail]).
-func Build(name string, f func(g *Graph)) (m *Model, err error) {
-	g := &Graph{values: map[string]*Value{}, shared: map[string]*Value{}, opset: opset}
+func Build(name string, f func(g *Graph)) (*Model, error) { return build(name, false, f) }
+
+func build(name string, training bool, f func(g *Graph)) (m *Model, err error) {
+	g := &Graph{values: map[string]*Value{}, shared: map[string]*Value{}, opset: opset, training: training}
 	g.m = Model{IR: irVersion, Producer: Producer, Opsets: []Opset{{"", opset}, {microsoft, 1}}, Name: name}
 	defer func() {
 		if r := recover(); r != nil {
@@ -98,6 +101,9 @@ func (g *Graph) In(name string, f func()) {
 
 // Input adds an input.
 func (g *Graph) Input(name string, t Type, shape ...Dim) *Value {
+	if _, known := Shape(shape).Size().Known(); g.training && !known {
+		g.failf("input %s of shape %v: a training graph needs every dimension as a number", name, Shape(shape))
+	}
 	g.m.Inputs = append(g.m.Inputs, Port{name, t, shape})
 	return g.value(name, t, shape)
 }
@@ -205,6 +211,11 @@ func (g *Graph) node(op string, t Type, shape Shape, inputs []*Value, attrs ...A
 }
 
 func (g *Graph) domainNode(domain, op string, t Type, shape Shape, inputs []*Value, attrs ...Attr) *Value {
+	if g.training && slices.Contains(views, op) {
+		return g.once(fmt.Sprint(op, names(inputs), t, shape, attrs), func() *Value {
+			return g.add(&Node{Op: op, Domain: domain, Inputs: names(inputs), Attrs: attrs}, g.fresh(op), t, shape)
+		})
+	}
 	return g.add(&Node{Op: op, Domain: domain, Inputs: names(inputs), Attrs: attrs}, g.fresh(op), t, shape)
 }
 

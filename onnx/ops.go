@@ -193,6 +193,9 @@ func (g *Graph) Attention(q, k, v, bias *Value, heads int, causal bool) *Value {
 	if d, ok := q.shape[2].Known(); !ok || heads < 1 || d%int64(heads) != 0 {
 		g.failf("attention of %v with %d heads", q, heads)
 	}
+	if g.training {
+		return g.attend(q, k, v, bias, heads, causal)
+	}
 	attrs := []Attr{{"num_heads", int64(heads)}}
 	if causal {
 		attrs = append(attrs, Attr{"unidirectional", int64(1)})

@@ -40,7 +40,9 @@ func (g *Graph) Reshape(x *Value, dims ...Dim) *Value {
 	if free > 1 {
 		g.failf("reshape %v to %v: two dimensions are not known", x, shape)
 	}
-	return g.node("Reshape", x.typ, shape, []*Value{x, g.Int64s(target...)})
+	y := g.node("Reshape", x.typ, shape, []*Value{x, g.Int64s(target...)})
+	y.source = x
+	return y
 }
 
 // ReshapeTo gives x the shape dims, where each that is not known is a dimension of
@@ -131,6 +133,26 @@ func (g *Graph) Slice(x *Value, axis int, from, to int64) *Value {
 	return g.node("Slice", x.typ, shape, []*Value{x, g.Int64s(from), g.Int64s(to), g.Int64s(int64(a))})
 }
 
+// Split cuts x into parts of the given sizes along a dimension.
+func (g *Graph) Split(x *Value, axis int, sizes ...int64) []*Value {
+	a := g.axis(x, axis)
+	n, left := &Node{Op: "Split", Attrs: []Attr{{"axis", int64(a)}}}, int64(0)
+	parts := make([]*Value, len(sizes))
+	for i, size := range sizes {
+		shape := slices.Clone(x.shape)
+		shape[a] = N(size)
+		n.Outputs = append(n.Outputs, g.fresh("Split"))
+		parts[i], left = g.value(n.Outputs[i], x.typ, shape), left+size
+	}
+	if x.shape[a] != N(left) {
+		g.failf("split dimension %d of %v into %v", axis, x, sizes)
+	}
+	n.Inputs = names([]*Value{x, g.Int64s(sizes...)})
+	n.Name = n.Outputs[0]
+	g.m.Nodes = append(g.m.Nodes, n)
+	return parts
+}
+
 // Head returns the first n rows along a dimension, n an int64 [1] that is dim when
 // the graph runs.
 func (g *Graph) Head(x *Value, axis int, n *Value, dim Dim) *Value {
@@ -188,7 +210,23 @@ func (g *Graph) Pick(x, at *Value) *Value {
 // Unsqueeze puts a dimension of 1 at axis.
 func (g *Graph) Unsqueeze(x *Value, axis int) *Value {
 	shape := slices.Insert(slices.Clone(x.shape), axis, N(1))
+	if g.training {
+		return g.Reshape(x, shape...)
+	}
 	return g.node("Unsqueeze", x.typ, shape, []*Value{x, g.Int64s(int64(axis))})
+}
+
+// Squeeze drops dimension axis, which is 1.
+func (g *Graph) Squeeze(x *Value, axis int) *Value {
+	a := g.axis(x, axis)
+	if x.shape[a] != N(1) {
+		g.failf("drop dimension %d of %v", axis, x)
+	}
+	shape := slices.Delete(slices.Clone(x.shape), a, a+1)
+	if g.training {
+		return g.Reshape(x, shape...)
+	}
+	return g.node("Squeeze", x.typ, shape, []*Value{x, g.Int64s(int64(a))})
 }
 
 // Expand repeats dimensions of 1 so that x gets the shape of the value like.
@@ -196,6 +234,9 @@ func (g *Graph) Expand(x, like *Value) *Value {
 	shape, ok := broadcast(x.shape, like.shape)
 	if !ok || !slices.Equal(shape, like.shape) {
 		g.failf("expand %v to %v", x, like)
+	}
+	if g.training {
+		return g.expand(x, like.shape)
 	}
 	return g.node("Expand", x.typ, like.shape, []*Value{x, g.ShapeOf(like)})
 }

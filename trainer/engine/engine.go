@@ -131,7 +131,7 @@ func New(o Options) (*Engine, error) {
 	if err := check(o); err != nil {
 		return nil, fmt.Errorf("%w: %w", err, clipsearch.ErrInvalid)
 	}
-	e := &Engine{o: o, byName: map[string]int{}, Losses: make([]float64, len(o.Streams))}
+	e := &Engine{o: o, work: buffers{loss: make([]float32, 1)}, byName: map[string]int{}, Losses: make([]float64, len(o.Streams))}
 	sources, err := e.gather()
 	if err != nil {
 		return nil, err

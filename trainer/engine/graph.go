@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -22,12 +23,22 @@ type building struct {
 	dropped int                 // masks that have an input
 }
 
-// build writes a graph and loads it.
+// errNothing ends the build of a graph without results: a tower that is frozen has
+// no gradients.
+var errNothing = errors.New("nothing to compute")
+
+// build writes a graph and loads it. A program without results has no session.
 func (e *Engine) build(name string, stream int, f func(b *building)) (*program, error) {
 	p := &program{}
 	m, err := onnx.BuildTraining(name, func(g *onnx.Graph) {
 		f(&building{e: e, g: g, p: p, stream: stream, frozen: map[*onnx.Tensor]*onnx.Value{}, trained: map[int]*onnx.Value{}, inputs: map[int]*onnx.Value{}})
+		if len(p.out) == 0 {
+			g.Fail(errNothing)
+		}
 	})
+	if errors.Is(err, errNothing) {
+		return p, nil
+	}
 	if err != nil {
 		return nil, err
 	}

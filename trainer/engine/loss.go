@@ -49,7 +49,7 @@ func start(loss string) (scale, bias float32) {
 type contrast struct {
 	features           [2]*onnx.Value
 	scale, bias, pairs *onnx.Value
-	weight             float64
+	weight             float64 // of the gradients
 }
 
 // gradients of a contrast. That of the bias is nil where the loss has none.
@@ -71,8 +71,7 @@ func (c contrast) compute(g *onnx.Graph, kind string) (d gradients) {
 	}
 	loss, slope := losses[kind](g, biased, c.pairs)
 	if c.weight != 1 {
-		w := g.Scalar(float32(c.weight))
-		loss, slope = g.Mul(loss, w), g.Mul(slope, w)
+		slope = g.Mul(slope, g.Scalar(float32(c.weight)))
 	}
 	d.loss = g.Reshape(loss, onnx.N(1))
 	d.scale = sum(g, g.Mul(slope, logits))

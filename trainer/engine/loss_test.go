@@ -60,7 +60,7 @@ func TestLosses(t *testing.T) {
 	var cases []lossCase
 	readJSON(t, "loss.json", &cases)
 	for i, c := range cases {
-		checkLoss(t, fmt.Sprintf("%d, %s", i, c.Loss), c, 1e-6)
+		checkLoss(t, fmt.Sprintf("%d, %s", i, c.Loss), c, 5e-6) // a logit of 100 is known to 4e-6 in float32
 	}
 }
 

@@ -26,7 +26,7 @@ func (e *Engine) parts(c *call) error {
 	for side := range sides {
 		err := e.eachPart(c, n, func(rows int) error {
 			p, err := e.backPart(c, side, rows)
-			if err != nil || len(p.params) == 0 {
+			if err != nil {
 				return err
 			}
 			return e.accumulate(p, c)

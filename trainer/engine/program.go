@@ -42,6 +42,9 @@ type call struct {
 }
 
 func (p *program) run(c *call) error {
+	if p.session == nil {
+		return nil // nothing to compute
+	}
 	in, out := make([]Tensor, len(p.in)), make([]Tensor, len(p.out))
 	for i, port := range p.in {
 		in[i] = port.of(c)
@@ -71,6 +74,13 @@ func (p *program) open(m *onnx.Model, o ort.Options) error {
 	return err
 }
 
+func (p *program) close() error {
+	if p.session == nil {
+		return nil
+	}
+	return p.session.Close()
+}
+
 // cache keeps the programs that were used last.
 type cache struct {
 	list []cached // the last used is the last
@@ -91,7 +101,7 @@ func (c *cache) get(key string, most int, make func() (*program, error)) (*progr
 		}
 	}
 	for len(c.list) >= most {
-		err := c.list[0].p.session.Close()
+		err := c.list[0].p.close()
 		c.list = c.list[1:]
 		if err != nil {
 			return nil, err
@@ -107,7 +117,7 @@ func (c *cache) get(key string, most int, make func() (*program, error)) (*progr
 
 func (c *cache) close() (err error) {
 	for _, one := range c.list {
-		err = errors.Join(err, one.p.session.Close())
+		err = errors.Join(err, one.p.close())
 	}
 	c.list = nil
 	return err

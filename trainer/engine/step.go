@@ -29,7 +29,7 @@ func (in Inputs) side(s Side) map[string]Tensor {
 // buffers are kept from step to step.
 type buffers struct {
 	pairs    map[int][]float32 // identities, by their rows
-	loss     [1]float32
+	loss     []float32
 	features [sides][]float32
 	seeds    [sides][]float32
 }
@@ -89,7 +89,7 @@ func (e *Engine) accumulate(p *program, c *call) error {
 
 // call checks a batch.
 func (e *Engine) call(step, stream int, in Inputs) (*call, error) {
-	c := &call{e: e, step: uint64(step), stream: stream, loss: e.work.loss[:]}
+	c := &call{e: e, step: uint64(step), stream: stream, loss: e.work.loss}
 	s := e.o.Streams[stream]
 	n := s.Batch
 	for side := range sides {

@@ -1,0 +1,92 @@
+package onnx
+
+import "slices"
+
+// pickRules are the gradients of what looks up rows.
+var pickRules = map[string]vjp{
+	"Gather":   (*backward).gather,
+	"GatherND": (*backward).gatherND,
+}
+
+// gather treats rows that are known now as slices, and others as rows of a table.
+func (b *backward) gather(n *Node) {
+	x, ids, dy := b.in(n, 0), b.in(n, 1), b.grad(n)
+	a, _ := n.Attr("axis").(int64)
+	axis := b.g.axis(x, int(a))
+	shape := slices.Concat(x.shape[:axis], Shape{ids.shape.Size()}, x.shape[axis+1:])
+	dy = b.g.view(dy, shape...)
+	if runs := b.runs(ids, b.dims(x)[axis]); len(runs) > 0 && (axis > 0 || len(runs) <= 4) {
+		at := int64(0)
+		for _, r := range runs {
+			v := dy
+			if len(runs) > 1 {
+				v = b.g.Slice(dy, axis, at, at+r.size)
+			}
+			b.addPart(x, axis, r.from, v)
+			at += r.size
+		}
+		return
+	}
+	if axis != 0 {
+		b.g.failf("no gradient is known of rows %v of dimension %d of %v: only of the first dimension, or of rows that are constants", ids, axis, x)
+	}
+	b.addRows(x, b.g.view(ids, shape[0]), dy)
+}
+
+// run is a number of rows one behind the other.
+type run struct{ from, size int64 }
+
+// runs cuts ids into runs; none if they are no constant. n rows there are.
+func (b *backward) runs(ids *Value, n int64) []run {
+	i := slices.IndexFunc(b.g.m.Initializers, func(t *Tensor) bool { return t.Name == ids.name })
+	if i < 0 {
+		return nil
+	}
+	list, err := b.g.m.Initializers[i].Int64s()
+	if err != nil {
+		return nil
+	}
+	var runs []run
+	for _, id := range list {
+		if id < 0 {
+			id += n
+		}
+		if last := len(runs) - 1; last >= 0 && runs[last].from+runs[last].size == id {
+			runs[last].size++
+		} else {
+			runs = append(runs, run{id, 1})
+		}
+	}
+	return runs
+}
+
+// gatherND makes of every tuple of ids the number of a row: x is a table of them.
+func (b *backward) gatherND(n *Node) {
+	g, x, ids, dy := b.g, b.in(n, 0), b.in(n, 1), b.grad(n)
+	dims, tuple := b.dims(x), b.dims(ids)
+	batches, _ := n.Attr("batch_dims").(int64)
+	k := tuple[len(tuple)-1]
+	if batches > 1 || batches == 1 && len(tuple) != 2 {
+		g.failf("no gradient is known of GatherND of %v and %v with %d batch dimensions", x, ids, batches)
+	}
+	inner := int(batches + k)
+	strides, stride := make([]int64, inner), int64(1)
+	for i := inner - 1; i >= 0; i-- {
+		strides[i], stride = stride, stride*dims[i]
+	}
+	rows := ids.shape[:len(tuple)-1].Size()
+	at := g.Mul(g.view(ids, rows, N(k)), g.Int64s(strides[batches:]...))
+	at = g.ReduceSum(at, false, 1)
+	if batches == 1 {
+		first := make([]int64, dims[0])
+		for i := range first {
+			first[i] = int64(i) * strides[0]
+		}
+		at = g.Add(at, g.Int64s(first...))
+	}
+	rest := Shape(x.shape[inner:]).Size()
+	table := &Value{g: g, typ: x.typ, shape: Shape{N(stride), rest}}
+	b.addRows(table, at, g.view(dy, rows, rest))
+	b.add(x, g.view(b.total(table), x.shape...))
+	delete(b.sums, table)
+}
