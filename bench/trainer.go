@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -114,7 +115,7 @@ func newStudent(o training) (*student, error) {
 	}
 	e, err := engine.New(engine.Options{
 		Streams: []engine.Stream{stream}, Trained: func(name string) bool { return names[name] },
-		Chunk: o.Chunk, GradCache: o.GradCache, Threads: o.Threads,
+		LogitScale: float32(math.Log(m.LogitScale)), Chunk: o.Chunk, GradCache: o.GradCache, Threads: o.Threads,
 	})
 	if err != nil {
 		return nil, err
