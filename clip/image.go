@@ -51,6 +51,20 @@ func (p Preprocess) Fit(img image.Image) *image.RGBA {
 	return dst
 }
 
+// Resize returns img resized to w x h, both at least 1, as Pillow's bicubic does it. A
+// picture that has these sides is returned as it is.
+func Resize(img image.Image, w, h int) *image.RGBA {
+	src := opaque(img)
+	if src.Rect.Dx() == w && src.Rect.Dy() == h {
+		return src
+	}
+	dst := image.NewRGBA(image.Rect(0, 0, w, h))
+	if !src.Rect.Empty() {
+		Preprocess{}.scale(dst, src, w, h, 0, 0)
+	}
+	return dst
+}
+
 // scale writes the part of src that dst has room for, once src is fullW x fullH,
 // from (x0,y0) on.
 func (p Preprocess) scale(dst, src *image.RGBA, fullW, fullH, x0, y0 int) {

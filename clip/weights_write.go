@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/clipsearch/clipsearch"
 )
@@ -136,6 +137,8 @@ func tensorHeader(tensors []NewTensor, metadata map[string]string) ([]byte, erro
 		switch {
 		case !known || !fits || n < 0 || n > math.MaxInt64-end:
 			return nil, fmt.Errorf("tensor %q cannot be %.100s%v: %w", t.Name, t.Type, t.Shape, clipsearch.ErrInvalid)
+		case len(t.Name) > maxName || !utf8.ValidString(t.Name) || len(tensors) > maxTensors:
+			return nil, fmt.Errorf("tensor %.100q, one of %d: names are UTF-8 of %d bytes at most, and there are no more than %d: %w", t.Name, len(tensors), maxName, maxTensors, clipsearch.ErrInvalid)
 		case seen[t.Name]:
 			return nil, fmt.Errorf("tensor %q is there twice, or a name that is the format's own: %w", t.Name, clipsearch.ErrInvalid)
 		}

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/clipsearch/clipsearch/internal/captions"
 )
 
 // Dataset is a split of pictures with their captions.
@@ -47,7 +49,7 @@ func ReadDataset(o DatasetOptions) (Dataset, error) {
 	if o.Limit < 0 {
 		return Dataset{}, invalid("limit %d: it must not be negative", o.Limit)
 	}
-	file, err := annotationFile(o.Data, o.Name)
+	file, err := captions.File(o.Data, o.Name)
 	if err != nil {
 		return Dataset{}, err
 	}
@@ -55,7 +57,7 @@ func ReadDataset(o DatasetOptions) (Dataset, error) {
 	if err != nil {
 		return Dataset{}, invalid("read annotations: %v", err)
 	}
-	entries, err := parseAnnotations(text)
+	entries, err := captions.Parse(text)
 	if err != nil {
 		return Dataset{}, fmt.Errorf("read annotations %s: %w", file, err)
 	}
@@ -69,47 +71,13 @@ func ReadDataset(o DatasetOptions) (Dataset, error) {
 	return d.locate(entries, file, o)
 }
 
-// annotationFile returns the file that data names: data itself, or the first of
-// the known names in the folder that it is.
-func annotationFile(data, dataset string) (string, error) {
-	info, err := os.Stat(data)
-	if err != nil {
-		return "", invalid("data %s: %v", data, err)
-	}
-	if !info.IsDir() {
-		return data, nil
-	}
-	patterns := []string{"karpathy.json", "dataset_" + dataset + ".json", "dataset_*.json", "karpathy_test.json", "*_test_karpathy.txt", "results_20130124.token", "captions_*.json"}
-	for _, p := range patterns {
-		found, err := filepath.Glob(filepath.Join(literally(data), p))
-		if err != nil {
-			return "", invalid("data %s: %v", data, err)
-		}
-		switch {
-		case len(found) == 1:
-			return found[0], nil
-		case len(found) > 1:
-			return "", invalid("data %s holds %d files called %s: name one of them, as %s", data, len(found), p, found[0])
-		}
-	}
-	return "", invalid("data %s holds none of %s", data, strings.Join(slices.Delete(patterns, 1, 2), ", "))
-}
-
-// literally escapes what Glob would read as a pattern.
-func literally(dir string) string {
-	if os.PathSeparator == '\\' {
-		return dir // where there is no escaping
-	}
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(dir)
-}
-
 // pickSplit returns the entries of a split. A file without splits is one split,
 // called "all".
-func pickSplit(entries []entry, split, file string) (string, []entry, error) {
+func pickSplit(entries []captions.Picture, split, file string) (string, []captions.Picture, error) {
 	var names []string
 	for _, e := range entries {
-		if !slices.Contains(names, e.split) {
-			names = append(names, e.split)
+		if !slices.Contains(names, e.Split) {
+			names = append(names, e.Split)
 		}
 	}
 	slices.Sort(names)
@@ -122,7 +90,7 @@ func pickSplit(entries []entry, split, file string) (string, []entry, error) {
 	if split == "" {
 		split = "test"
 	}
-	entries = slices.DeleteFunc(entries, func(e entry) bool { return e.split != split })
+	entries = slices.DeleteFunc(entries, func(e captions.Picture) bool { return e.Split != split })
 	if len(entries) == 0 {
 		return "", nil, invalid("%s has no pictures in split %q; its splits are %s", file, split, strings.Join(names, ", "))
 	}
@@ -130,16 +98,16 @@ func pickSplit(entries []entry, split, file string) (string, []entry, error) {
 }
 
 // locate finds the pictures of entries.
-func (d Dataset) locate(entries []entry, file string, o DatasetOptions) (Dataset, error) {
+func (d Dataset) locate(entries []captions.Picture, file string, o DatasetOptions) (Dataset, error) {
 	var missing []string
 	for _, e := range entries {
-		if len(e.captions) == 0 {
-			return Dataset{}, invalid("%s: picture %s has no caption", file, e.name)
+		if len(e.Captions) == 0 {
+			return Dataset{}, invalid("%s: picture %s has no caption", file, e.Name)
 		}
-		if path := e.find(filepath.Dir(file), o.Images); path != "" {
-			d.Items = append(d.Items, Item{path, e.captions})
+		if path := e.Find(filepath.Dir(file), o.Images); path != "" {
+			d.Items = append(d.Items, Item{path, e.Captions})
 		} else {
-			missing = append(missing, e.name)
+			missing = append(missing, e.Name)
 		}
 	}
 	d.Missing = len(missing)
@@ -151,24 +119,4 @@ func (d Dataset) locate(entries []entry, file string, o DatasetOptions) (Dataset
 		return Dataset{}, invalid("not one of the %d pictures of %s is there (%s): say where they are with --images", len(entries), file, few)
 	}
 	return d, nil
-}
-
-// find returns the first place where the picture of e lies, or "".
-func (e entry) find(dir, images string) string {
-	var places []string
-	if images != "" {
-		places = append(places, filepath.Join(images, e.folder, e.name), filepath.Join(images, e.name))
-	}
-	if e.folder != "" {
-		places = append(places, filepath.Join(dir, e.folder, e.name))
-	}
-	for _, sub := range []string{"images", "train2014", "val2014", ""} {
-		places = append(places, filepath.Join(dir, sub, e.name))
-	}
-	for _, p := range places {
-		if info, err := os.Stat(p); err == nil && !info.IsDir() {
-			return p
-		}
-	}
-	return ""
 }

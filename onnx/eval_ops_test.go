@@ -33,6 +33,7 @@ func init() {
 		"Transpose": func(o oracle) []array { return one(permute(o.in(0), o.list("perm"))) },
 		"Concat":    concat, "Split": split, "Slice": slice, "Pad": pad,
 		"Gather": gather, "GatherND": gatherND, "ScatterElements": scatterElements,
+		"Conv": conv, "ConvTranspose": convTranspose, "AveragePool": pool, "MaxPool": pool,
 	}
 }
 

@@ -43,7 +43,10 @@ func newArray(t Type, dims []int64) *array {
 // elementsOf is the product of dimensions, and whether it is one that a graph may
 // have: anything larger is a damaged file.
 func elementsOf(dims []int64) (int64, bool) {
-	const most = 1 << 40
+	const most, rank = 1 << 40, 32
+	if len(dims) > rank {
+		return 0, false
+	}
 	n := int64(1)
 	for _, d := range dims {
 		if d < 0 || d > most {

@@ -2,7 +2,6 @@ package onnx_test
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/clipsearch/clipsearch/onnx"
 )
@@ -165,6 +164,43 @@ var shapeCases = []gradCase{
 	of2("Pick", (*onnx.Graph).Pick, drawn(3, 4, 2), ids([]int64{3}, 2, 0, 3)),
 }
 
-var convCases []gradCase
+var convCases = convs()
 
-var inf = math.Inf(1)
+func convs() []gradCase {
+	var cases []gradCase
+	for name, c := range map[string]struct {
+		x, k [4]int64
+		how  onnx.Conv2D
+	}{
+		"1x1":           {[4]int64{2, 3, 4, 5}, [4]int64{4, 3, 1, 1}, onnx.Conv2D{}},
+		"1x1 in steps":  {[4]int64{2, 3, 5, 6}, [4]int64{4, 3, 1, 1}, onnx.Conv2D{Stride: 2}},
+		"3x3":           {[4]int64{2, 3, 5, 4}, [4]int64{2, 3, 3, 3}, onnx.Conv2D{Pad: 1}},
+		"3x3 of many":   {[4]int64{1, 16, 4, 4}, [4]int64{2, 16, 3, 3}, onnx.Conv2D{Pad: 1}},
+		"3x3 in steps":  {[4]int64{2, 3, 6, 7}, [4]int64{2, 3, 3, 3}, onnx.Conv2D{Pad: 1, Stride: 2}},
+		"3x3 in groups": {[4]int64{2, 4, 5, 4}, [4]int64{6, 2, 3, 3}, onnx.Conv2D{Pad: 1, Groups: 2}},
+		"steps, groups": {[4]int64{2, 4, 6, 4}, [4]int64{6, 2, 3, 3}, onnx.Conv2D{Pad: 1, Groups: 2, Stride: 2}},
+		"wide padding":  {[4]int64{1, 2, 4, 4}, [4]int64{2, 2, 2, 2}, onnx.Conv2D{Pad: 2}},
+		"patches":       {[4]int64{2, 3, 7, 4}, [4]int64{5, 3, 2, 2}, onnx.Conv2D{Stride: 2}},
+		"7x7":           {[4]int64{1, 2, 9, 8}, [4]int64{2, 2, 7, 7}, onnx.Conv2D{Stride: 2, Pad: 3}},
+	} {
+		cases = append(cases, of("Conv "+name, func(g *onnx.Graph, x []operand) operand { return g.Conv(x[0], x[1], x[2], c.how) }, drawn(c.x[:]...), drawn(c.k[:]...), drawn(c.k[0])))
+	}
+	for _, how := range []onnx.Conv2D{{Pad: 1}, {Pad: 1, Stride: 2}, {}} {
+		how.Groups = 3
+		cases = append(cases, of1(fmt.Sprint("depthwise Conv ", how), func(g *onnx.Graph, x operand) operand {
+			k := make([]float32, 54)
+			for i := range k {
+				k[i] = float32(i%7) - 2.5
+			}
+			return g.Conv(x, g.Const(onnx.Floats("", k, 6, 1, 3, 3)), nil, how)
+		}, drawn(2, 3, 5, 6)))
+	}
+	for _, how := range []onnx.Conv2D{{Stride: 2}, {Stride: 2, Pad: 1}, {Pad: 1}, {Stride: 3}} {
+		for _, size := range []int{2, 3} {
+			cases = append(cases,
+				of1(fmt.Sprint("AveragePool ", size, how), func(g *onnx.Graph, x operand) operand { return g.AveragePool(x, size, how) }, drawn(2, 3, 7, 6)),
+				of1(fmt.Sprint("MaxPool ", size, how), func(g *onnx.Graph, x operand) operand { return g.MaxPool(x, size, how) }, drawn(2, 3, 7, 6)))
+		}
+	}
+	return append(cases, of1("GlobalAverage", (*onnx.Graph).GlobalAverage, drawn(2, 3, 4, 5)))
+}

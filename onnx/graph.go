@@ -39,8 +39,8 @@ type Value struct {
 	shape Shape
 	size  *Value // one-dimensional int64: the shape when it runs; nil until asked for
 
+	source *Value  // what it is a Reshape of, or nil
 	tensor *Tensor // that it is a constant of, or nil
-	source *Value // what it is a Reshape of, or nil
 }
 
 // Type returns the type of the value's elements.

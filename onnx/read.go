@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -311,7 +312,7 @@ func (p *Port) readTensorType(data []byte) error {
 					case f.number == 1 && int64(f.value) >= 0:
 						d = N(int64(f.value))
 					case f.number == 2:
-						d = Sym(string(f.body))
+						d = readDim(string(f.body))
 					}
 					return nil
 				})
@@ -321,4 +322,16 @@ func (p *Port) readTensorType(data []byte) error {
 		}
 		return nil
 	})
+}
+
+// readDim reads the name of a dimension, or what String makes of a product.
+func readDim(s string) Dim {
+	names, last := s, ""
+	if at := strings.LastIndex(s, "·"); at > 0 {
+		names, last = s[:at], s[at+len("·"):]
+	}
+	if n, err := strconv.ParseInt(last, 10, 64); err == nil && n > 1 && Sym(names).Times(N(n)).String() == s {
+		return Sym(names).Times(N(n))
+	}
+	return Sym(s)
 }

@@ -39,7 +39,7 @@ func (g *Graph) Replay(m *Model, inputs map[string]*Value, weight func(*Tensor) 
 const (
 	foldOne    = 1 << 18
 	foldWeight = 1 << 14
-	foldAll    = 1 << 24
+	foldAll    = 1 << 23
 )
 
 // replay is a model that is being added to a graph.

@@ -196,24 +196,25 @@ func (c *call) gatheredND() *operand {
 	return c.gather(c.reshape(x, append([]int64{n}, x.dims[k:]...)...), 0, row)
 }
 
-// tiled is Tile: a dimension of 1 is repeated, another joined to itself.
+// tiled is Tile: a dimension is repeated by way of one of 1 before it.
 func (c *call) tiled() *operand {
 	x, times := c.arg(0), c.known(1)
-	if len(times) != len(x.dims) {
+	if len(times) != len(x.dims) || slices.ContainsFunc(times, func(n int64) bool { return n < 1 }) {
 		c.g.failf("tile %v by %v", x.dims, times)
 	}
-	to := slices.Repeat([]int64{1}, len(x.dims))
 	for i, n := range times {
-		switch {
-		case n < 1 || n > foldOne:
-			c.g.failf("tile %v by %v", x.dims, times)
-		case x.dims[i] == 1:
-			to[i] = n
-		case n > 1:
-			x = c.concat(i, slices.Repeat([]*operand{x}, int(n)))
+		if n == 1 {
+			continue
 		}
+		dims := slices.Insert(slices.Clone(x.dims), i, 1)
+		to := slices.Repeat([]int64{1}, len(dims))
+		to[i] = n
+		x = c.expand(c.reshape(x, dims...), to)
+		dims = slices.Delete(slices.Clone(x.dims), i, i+1)
+		dims[i] *= n
+		x = c.reshape(x, dims...)
 	}
-	return c.expand(x, to)
+	return x
 }
 
 // padded is Pad with a constant.

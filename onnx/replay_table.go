@@ -157,16 +157,18 @@ func (r *replay) hardSigmoid(x *operand, alpha, beta float64) *operand {
 
 // replayedShapes are the operators that move elements and count them.
 var replayedShapes = map[string]func(*call) *operand{
-	"Shape":           (*call).shape,
-	"Size":            func(c *call) *operand { return c.size() },
-	"Reshape":         (*call).reshaped,
-	"Flatten":         (*call).flattened,
-	"Squeeze":         (*call).squeezed,
-	"Unsqueeze":       (*call).unsqueezed,
-	"Transpose":       (*call).transposed,
-	"Concat":          func(c *call) *operand { return c.joined() },
-	"Slice":           (*call).sliced,
-	"Gather":          func(c *call) *operand { return c.gather(c.arg(0), c.axis(c.int("axis", 0), len(c.arg(0).dims)), c.arg(1)) },
+	"Shape":     (*call).shape,
+	"Size":      func(c *call) *operand { return c.size() },
+	"Reshape":   (*call).reshaped,
+	"Flatten":   (*call).flattened,
+	"Squeeze":   (*call).squeezed,
+	"Unsqueeze": (*call).unsqueezed,
+	"Transpose": (*call).transposed,
+	"Concat":    func(c *call) *operand { return c.joined() },
+	"Slice":     (*call).sliced,
+	"Gather": func(c *call) *operand {
+		return c.gather(c.arg(0), c.axis(c.int("axis", 0), len(c.arg(0).dims)), c.arg(1))
+	},
 	"GatherND":        (*call).gatheredND,
 	"Expand":          func(c *call) *operand { return c.expand(c.arg(0), c.known(1)) },
 	"Tile":            (*call).tiled,
@@ -191,16 +193,25 @@ func (c *call) squared() *operand { return c.mul(c.arg(0), c.arg(0)) }
 // shape is Shape, of some of the dimensions.
 func (c *call) shape() *operand {
 	dims := c.arg(0).dims
-	n := int64(len(dims))
-	from, to := c.int("start", 0), c.int("end", n)
+	from, to := c.n.part(int64(len(dims)))
+	return c.folded(intArray(slices.Clone(dims[from:to])...))
+}
+
+// part returns which of n dimensions a Shape node asks for.
+func (n *Node) part(rank int64) (from, to int64) {
+	from, _ = n.Attr("start").(int64)
+	to, given := n.Attr("end").(int64)
+	if !given {
+		to = rank
+	}
 	if from < 0 {
-		from += n
+		from += rank
 	}
 	if to < 0 {
-		to += n
+		to += rank
 	}
-	from, to = min(max(from, 0), n), min(max(to, 0), n)
-	return c.folded(intArray(slices.Clone(dims[from:max(from, to)])...))
+	from, to = min(max(from, 0), rank), min(max(to, 0), rank)
+	return from, max(from, to)
 }
 
 func (c *call) size() *operand {

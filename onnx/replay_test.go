@@ -12,7 +12,7 @@ import (
 
 	"github.com/adrg/xdg"
 
-	"github.com/clipsearch/clipsearch/clip"
+	checkpoints "github.com/clipsearch/clipsearch/clip"
 	"github.com/clipsearch/clipsearch/internal/ort"
 	"github.com/clipsearch/clipsearch/onnx"
 	"github.com/clipsearch/clipsearch/runtime"
@@ -35,11 +35,11 @@ func towers(t testing.TB) (list []tower) {
 		if st, err := os.Stat(dir); err != nil || !st.IsDir() {
 			continue
 		}
-		m, err := clip.ReadModel(dir, "")
+		m, err := checkpoints.ReadModel(dir, "")
 		if err != nil {
 			t.Fatal(err)
 		}
-		for side, file := range map[clip.Side]string{clip.ImageSide: m.Image, clip.TextSide: m.Text} {
+		for side, file := range map[checkpoints.Side]string{checkpoints.ImageSide: m.Image, checkpoints.TextSide: m.Text} {
 			read := m.ReadGraph
 			if m.Built() {
 				read = m.BuildGraph
@@ -112,8 +112,8 @@ func feed(m *onnx.Model, n int64) map[string]ort.Tensor {
 	return out
 }
 
-// evaluate runs a model, or skips the test where ONNX Runtime is not installed.
-func evaluate(t testing.TB, m *onnx.Model, folder string, in map[string]ort.Tensor) map[string]ort.Tensor {
+// runModel runs a model, or skips the test where ONNX Runtime is not installed.
+func runModel(t testing.TB, m *onnx.Model, folder string, in map[string]ort.Tensor) map[string]ort.Tensor {
 	t.Helper()
 	lib, err := runtime.Find(runtime.Options{Env: os.Getenv("ONNXRUNTIME_LIB"), Cache: filepath.Join(xdg.CacheHome, "clipsearch")})
 	if err != nil {
@@ -161,7 +161,7 @@ func inputs(g *onnx.Graph, m *onnx.Model, fed map[string]ort.Tensor) map[string]
 
 // builders are the ways to build a graph.
 var builders = map[string]func(string, func(*onnx.Graph)) (*onnx.Model, error){
-	"Build": onnx.Build,
+	"Build": onnx.Build, "BuildTraining": onnx.BuildTraining,
 }
 
 // replayed is m with the shapes of what it is fed.
@@ -179,13 +179,13 @@ func TestReplay(t *testing.T) {
 	for _, tw := range towers(t) {
 		t.Run(tw.name, func(t *testing.T) {
 			fed := feed(tw.m, 2)
-			want := evaluate(t, tw.m, tw.folder, fed)
+			want := runModel(t, tw.m, tw.folder, fed)
 			for name, build := range builders {
 				m, err := replayed(tw.m, fed, build)
 				if err != nil {
 					t.Fatalf("%s: %v", name, err)
 				}
-				got := evaluate(t, m, tw.folder, fed)
+				got := runModel(t, m, tw.folder, fed)
 				for out, w := range want {
 					compare(t, fmt.Sprintf("%s of %s by %s", out, tw.name, name), got["replayed/"+out], w)
 				}

@@ -106,7 +106,7 @@ keeps the vectors in an index on disk, and answers words and pictures.`,
 	a.options.register(root.PersistentFlags(), a.world)
 	root.AddCommand(
 		newIngestCommand(a), newSearchCommand(a), newSimilarCommand(a), newDescribeCommand(a), newServeCommand(a),
-		newEmbedCommand(a), newTokenizeCommand(a), newPreprocessCommand(a), newModelCommand(a), newEvalCommand(a),
+		newEmbedCommand(a), newTokenizeCommand(a), newPreprocessCommand(a), newModelCommand(a), newEvalCommand(a), newTrainCommand(a),
 		newCheckCommand(a), newCompactCommand(a), newStatsCommand(a), newPruneCommand(a), newLanguageCommand(a),
 		newExportCommand(a), newImportCommand(a),
 		newRuntimeCommand(a), newDemoCommand(a), newVersionCommand(a),

@@ -68,6 +68,24 @@ def transformers_clip():
 
 
 @torch.no_grad()
+def stemmed_clip():
+    """CLIPModel with convolutions in place of its patches, which transformers itself does not have."""
+    net = CLIPModel(CLIPConfig(text_config=towers(8, vocab_size=60, max_position_embeddings=12, eos_token_id=59, bos_token_id=58),
+                               vision_config=towers(image_size=16, patch_size=4), projection_dim=12))
+    conv, relu = torch.nn.Conv2d, torch.nn.ReLU
+    net.vision_model.embeddings.patch_embedding = torch.nn.Sequential(conv(3, 4, 3, 2, 1), relu(), conv(4, 8, 3, 2, 1), relu(), conv(8, 16, 1))
+    spread(net, 16)
+    net.vision_model.embeddings.patch_embedding.weight = net.vision_model.embeddings.patch_embedding[0].weight  # it is asked for its type
+    pixels = torch.randn(2, 3, 16, 16)
+    ids, _ = sentences(60, 12, 58, 59, 0)
+    image = net.visual_projection(net.vision_model(pixel_values=pixels).pooler_output)
+    weights = {k.replace("patch_embedding.", "stem."): v for k, v in net.state_dict().items() if not k.endswith("patch_embedding.weight")}
+    weights = {k.replace("stem.2.", "stem.1.").replace("stem.4.", "stem.2."): v for k, v in weights.items()}
+    config = net.config.to_dict() | {"model_type": "clipsearch_clip"}
+    write("stemmed-clip", weights, config, "config.json", pixels, image, ids, net.text_projection(net.text_model(input_ids=ids).pooler_output))
+
+
+@torch.no_grad()
 def transformers_siglip():
     net = spread(SiglipModel(SiglipConfig(text_config=towers(vocab_size=60, max_position_embeddings=10, projection_size=16), vision_config=towers(image_size=16, patch_size=8))), 2)
     pixels = torch.randn(2, 3, 16, 16)
@@ -129,6 +147,7 @@ def open_clip(name, seed, size, model, trunk=None, custom=False, **cfg):
 
 if __name__ == "__main__":
     transformers_clip()
+    stemmed_clip()
     transformers_siglip()
     transformers_chinese_clip()
     multilingual_clip()

@@ -1,4 +1,4 @@
-package eval
+package captions
 
 import (
 	"bytes"
@@ -7,21 +7,21 @@ import (
 	"strings"
 )
 
-// entry is a picture as an annotation file has it.
-type entry struct {
-	name, folder string // of the file; the folder may be empty
-	split        string // empty where the file has no splits
-	captions     []string
+// Picture is a picture as an annotation file has it.
+type Picture struct {
+	Name, Folder string // of the file; the folder may be empty
+	Split        string // empty where the file has no splits
+	Captions     []string
 }
 
-// parseAnnotations reads any of the forms that captions circulate in, told apart
+// Parse reads any of the forms that captions circulate in, told apart
 // by what is in them:
 //
 //   - Karpathy's JSON: images with sentences and split
 //   - COCO's JSON: images, and annotations that name them by id
 //   - CLIP_benchmark's text: a heading, then "name.jpg,caption" lines
 //   - Flickr's token file: "name.jpg#0<tab>caption" lines
-func parseAnnotations(text []byte) ([]entry, error) {
+func Parse(text []byte) ([]Picture, error) {
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	if bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) {
 		return parseJSON(text)
@@ -29,7 +29,7 @@ func parseAnnotations(text []byte) ([]entry, error) {
 	return parseLines(string(text))
 }
 
-func parseJSON(text []byte) ([]entry, error) {
+func parseJSON(text []byte) ([]Picture, error) {
 	var file struct {
 		Images []struct {
 			Filename  string
@@ -48,39 +48,39 @@ func parseJSON(text []byte) ([]entry, error) {
 	if err := json.Unmarshal(text, &file); err != nil {
 		return nil, invalid("this is not JSON with captions: %v", err)
 	}
-	entries := make([]entry, len(file.Images))
+	all := make([]Picture, len(file.Images))
 	at := map[string]int{}
 	for i, m := range file.Images {
-		e := entry{name: m.Filename, folder: m.Filepath, split: m.Split}
+		p := Picture{Name: m.Filename, Folder: m.Filepath, Split: m.Split}
 		for _, s := range m.Sentences {
-			e.captions = append(e.captions, s.Raw)
+			p.Captions = append(p.Captions, s.Raw)
 		}
 		if file.Annotations != nil {
-			e = entry{name: m.FileName}
+			p = Picture{Name: m.FileName}
 			at[string(m.ID)] = i
 		}
-		if e.name == "" {
+		if p.Name == "" {
 			return nil, invalid("image %d has no file name", i)
 		}
-		entries[i] = e
+		all[i] = p
 	}
 	for _, a := range file.Annotations {
 		i, ok := at[string(a.ImageID)]
 		if !ok {
 			return nil, invalid("a caption names image %s, which is not among the images", a.ImageID)
 		}
-		entries[i].captions = append(entries[i].captions, a.Caption)
+		all[i].Captions = append(all[i].Captions, a.Caption)
 	}
-	if len(entries) == 0 {
+	if len(all) == 0 {
 		return nil, invalid("there are no images in it")
 	}
-	return entries, nil
+	return all, nil
 }
 
 // parseLines gathers the captions of a picture in the order of the lines, and
 // the pictures in the order of their first.
-func parseLines(text string) ([]entry, error) {
-	var entries []entry
+func parseLines(text string) ([]Picture, error) {
+	var all []Picture
 	at := map[string]int{}
 	n := 0
 	for line := range strings.Lines(text) {
@@ -95,16 +95,16 @@ func parseLines(text string) ([]entry, error) {
 		}
 		i, known := at[name]
 		if !known {
-			i = len(entries)
+			i = len(all)
 			at[name] = i
-			entries = append(entries, entry{name: filepath.FromSlash(name), split: split})
+			all = append(all, Picture{Name: filepath.FromSlash(name), Split: split})
 		}
-		entries[i].captions = append(entries[i].captions, strings.TrimSpace(caption))
+		all[i].Captions = append(all[i].Captions, strings.TrimSpace(caption))
 	}
-	if len(entries) == 0 {
+	if len(all) == 0 {
 		return nil, invalid("there are no captions in it")
 	}
-	return entries, nil
+	return all, nil
 }
 
 // cutLine reads one line. Captions may hold commas, so it is the extension in

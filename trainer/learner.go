@@ -1,0 +1,206 @@
+package trainer
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"math"
+	"slices"
+
+	"github.com/clipsearch/clipsearch/clip"
+	"github.com/clipsearch/clipsearch/trainer/data"
+	"github.com/clipsearch/clipsearch/trainer/engine"
+	"github.com/clipsearch/clipsearch/trainer/optim"
+)
+
+// learner is a network in training: an engine for its gradients, AdamW, and the pairs
+// that it sees.
+type learner struct {
+	config  Config
+	net     *network
+	engine  *engine.Engine
+	opt     *optim.AdamW
+	mean    []float32 // of the weights, or nil
+	words   *words
+	loader  *data.Loader
+	threads int
+
+	next func() (*data.Batch, error, bool)
+	stop func()
+	at   int // the step that next is for
+}
+
+func log32(x float64) float32 { return float32(math.Log(x)) }
+
+func newLearner(c Config, net *network, loader *data.Loader, threads int, provider string) (*learner, error) {
+	e, err := engine.New(net.engineOptions(c, loader.BatchSize(), threads, provider))
+	if err != nil {
+		return nil, err
+	}
+	l := &learner{config: c, net: net, engine: e, loader: loader, threads: threads}
+	o := c.Optim
+	l.opt, err = optim.New(len(e.W), l.groups(), optim.Options{Beta1: o.Beta1, Beta2: o.Beta2, Epsilon: o.Epsilon, Decay: o.Decay, Clip: o.ClipNorm, Threads: threads})
+	if err == nil {
+		l.words, err = newWords(net.model, net.towers[engine.Text])
+	}
+	if err == nil {
+		err = l.triesCut()
+	}
+	if err != nil {
+		e.Close()
+		return nil, err
+	}
+	if o.EMA > 0 {
+		l.mean = slices.Clone(e.W)
+	}
+	return l, nil
+}
+
+// groups are the ranges of the weights with their rates: matrices decay, vectors and
+// the temperature do not.
+func (l *learner) groups() []optim.Group {
+	var list []optim.Group
+	for _, p := range l.engine.Params {
+		g := optim.Group{From: p.Offset, To: p.Offset + p.Len, Decay: len(p.Dims) > 1}
+		switch {
+		case p.Name == engine.LogitScale || p.Name == engine.LogitBias:
+			if l.config.Loss.LearnScale {
+				g.Rate = 1
+			}
+		case p.Name[:len(prefix(clip.ImageSide))] == prefix(clip.ImageSide):
+			g.Rate = l.config.Optim.ImageFactor
+		default:
+			g.Rate = l.config.Optim.TextFactor
+		}
+		list = append(list, g)
+	}
+	return list
+}
+
+// triesCut finds out whether texts have the same embeddings without their padding.
+func (l *learner) triesCut() error {
+	if l.words.length == 0 || l.words.cuts {
+		return nil
+	}
+	texts := []string{"a dog", "two dogs run on the beach"}
+	whole, err := l.engine.Embed(0, engine.Text, l.words.tensors(texts))
+	if err != nil {
+		return err
+	}
+	l.words.cuts = true
+	short, err := l.engine.Embed(0, engine.Text, l.words.tensors(texts))
+	if err != nil {
+		return err
+	}
+	for i, x := range whole.F32 {
+		if !(math.Abs(float64(x-short.F32[i])) <= 1e-5) {
+			l.words.cuts = false
+		}
+	}
+	return nil
+}
+
+// Step implements [Learner].
+func (l *learner) Step(ctx context.Context, step int) (float64, error) {
+	if l.next == nil || l.at != step {
+		l.close()
+		l.next, l.stop = pull(l.loader.Batches(ctx, step-1, l.config.Optim.Steps))
+	}
+	b, err, ok := l.next()
+	if err != nil || !ok {
+		return 0, orEnd(ctx, err)
+	}
+	l.at, l.opt.Steps = step+1, step-1
+	size := int64(l.net.model.Preprocess.Size)
+	in := engine.Inputs{
+		Image: map[string]engine.Tensor{l.net.towers[engine.Image].Inputs[0].Name: {Shape: []int64{int64(len(b.Items)), 3, size, size}, F32: b.Pixels}},
+		Text:  l.words.tensors(b.Captions),
+	}
+	return l.engine.Step(step, []engine.Inputs{in})
+}
+
+func pull(seq iter.Seq2[*data.Batch, error]) (func() (*data.Batch, error, bool), func()) {
+	return iter.Pull2(seq)
+}
+
+func orEnd(ctx context.Context, err error) error {
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err == nil {
+		err = fmt.Errorf("there are no more batches")
+	}
+	return err
+}
+
+func (l *learner) close() {
+	if l.stop != nil {
+		l.stop()
+	}
+}
+
+// Close frees the sessions and ends the loader.
+func (l *learner) Close() error {
+	l.close()
+	return l.engine.Close()
+}
+
+// Update implements [Learner].
+func (l *learner) Update(rate float64) float64 {
+	norm := l.opt.Update(l.engine.W, l.engine.G, rate)
+	if !finite(norm) {
+		return norm
+	}
+	scale := &l.engine.W[len(l.engine.W)-2]
+	*scale = min(max(*scale, 0), log32(l.config.Loss.LogitScaleMax))
+	if l.mean != nil {
+		optim.Average(l.mean, l.engine.W, l.config.Optim.EMA, l.threads)
+	}
+	return norm
+}
+
+// State implements [Learner].
+func (l *learner) State() []Tensor {
+	list := l.views("w/", l.engine.W)
+	list = append(list, l.views("m/", l.opt.M)...)
+	list = append(list, l.views("v/", l.opt.V)...)
+	if l.mean != nil {
+		list = append(list, l.views("mean/", l.mean)...)
+	}
+	return list
+}
+
+// Weights implements [Learner].
+func (l *learner) Weights() []Tensor { return l.views("w/", l.best()) }
+
+// best are the weights that are validated and exported.
+func (l *learner) best() []float32 {
+	if l.mean != nil {
+		return l.mean
+	}
+	return l.engine.W
+}
+
+// views are the parameters in a flat slice.
+func (l *learner) views(prefix string, flat []float32) []Tensor {
+	list := make([]Tensor, len(l.engine.Params))
+	for i, p := range l.engine.Params {
+		shape := make([]int, len(p.Dims))
+		for j, d := range p.Dims {
+			shape[j] = int(d)
+		}
+		list[i] = Tensor{prefix + p.Name, shape, flat[p.Offset : p.Offset+p.Len]}
+	}
+	return list
+}
+
+// LogitScale implements [Learner].
+func (l *learner) LogitScale() float64 { return math.Exp(float64(l.engine.W[len(l.engine.W)-2])) }
+
+// withBest calls f while the engine has the weights that are validated.
+func (l *learner) withBest(f func() error) error {
+	w := l.engine.W
+	defer func() { l.engine.W = w }()
+	l.engine.W = l.best()
+	return f()
+}
