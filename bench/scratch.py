@@ -1,19 +1,23 @@
 """Trains a small CLIP from scratch in PyTorch, as `clipsearch train` does by the same configuration.
 
-Both begin at the same checkpoint and so have the same weights and vocabulary; both see
-the same set for the same number of steps of the same size, with the same augmentation,
-schedule, AdamW and clipping. Only the order of pairs and the draws of augmentation are
-each side's own. What it writes is the curve: of every validation the step, the mean
-loss since the last, and recall both ways.
+Both begin at the same weights and vocabulary, which a run of ours of one step without
+a learning rate writes; both see the same set for the same number of steps of the same
+size, with the same augmentation, schedule, AdamW and clipping. Only the order of pairs
+and the draws of augmentation are each side's own. What is written is the curve: of
+every validation the step, the mean loss since the last, and recall both ways.
 
-Usage: scratch.py CHECKPOINT CONFIG.json DATA OUT.json   trains
-       scratch.py --compare OURS.jsonl OUT.json          sets our log beside it
-DATA is a folder with karpathy.json and images/.
+Usage: scratch.py first CLIPSEARCH CONFIG.json DATA FIRST       writes the first weights
+       scratch.py train FIRST CONFIG.json DATA CURVE.json       trains from them in PyTorch
+       scratch.py compare OURS CURVE.json                       sets our run's curve beside it
+DATA is a folder with karpathy.json and images/, OURS the folder of our run.
 """
 import json
 import math
 import queue
+import re
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -66,13 +70,13 @@ def centred(path, side):
     return np.asarray(im.crop((left, top, left + side, top + side)))
 
 
-def crop(pixels, side, data, rng):
+def crop(pixels, side, o, mirror, rng):
     """A random part of a picture, scaled, and mirrored for a share of them."""
     from PIL import Image
 
     h, w = pixels.shape[:2]
     for _ in range(10):
-        area, ratio = h * w * rng.uniform(data["crop_min"], 1), math.exp(rng.uniform(-1, 1) * math.log(data["crop_ratio"]))
+        area, ratio = h * w * rng.uniform(o["crop_min"], 1), math.exp(rng.uniform(-1, 1) * math.log(o["crop_ratio"]))
         cw, ch = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
         if 0 < cw <= w and 0 < ch <= h:
             break
@@ -80,44 +84,45 @@ def crop(pixels, side, data, rng):
         cw = ch = min(h, w)
     x, y = rng.integers(0, w - cw + 1), rng.integers(0, h - ch + 1)
     part = np.asarray(Image.fromarray(pixels).resize((side, side), Image.BICUBIC, box=(x, y, x + cw, y + ch)))
-    return part[:, ::-1] if rng.random() < data["flip"] else part
+    return part[:, ::-1] if mirror and rng.random() < o["flip"] else part
 
 
-def coloured(x, amount, rng):
-    """Pictures (in [0,1]) with brightness, contrast and colour changed by up to a share."""
+def coloured(x, o, rng):
+    """Pictures (in [0,1]) with brightness, contrast and saturation changed by up to a share."""
     import torch
 
-    factor = lambda: torch.from_numpy(rng.uniform(1 - amount, 1 + amount, (len(x), 1, 1, 1)).astype(np.float32))
+    factor = lambda key: torch.from_numpy(rng.uniform(1 - o[key], 1 + o[key], (len(x), 1, 1, 1)).astype(np.float32))
     grey = lambda x: (x * torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    x = (x * factor()).clamp(0, 1)
-    mean = grey(x).mean((2, 3), keepdim=True)
-    x = (mean + (x - mean) * factor()).clamp(0, 1)
-    g = grey(x)
-    return (g + (x - g) * factor()).clamp(0, 1)
+    between = lambda a, x, f: (a + (x - a) * f).clamp(0, 1)
+    x = (x * factor("brightness")).clamp(0, 1)
+    x = between(grey(x).mean((2, 3), keepdim=True), x, factor("contrast"))
+    return between(grey(x), x, factor("saturation"))
 
 
 class Feed:
-    """Batches, made ahead by a thread: every picture once in an epoch, one of its captions each."""
+    """Batches, made ahead by a thread: every picture once in an epoch, with one of its captions."""
 
-    def __init__(self, config, side, normal, pixels, ids):
-        self.config, self.side, self.normal, self.pixels, self.ids = config, side, normal, pixels, ids
+    def __init__(self, config, side, normal, pixels, captions, texts):
+        self.config, self.side, self.normal, self.pixels = config, side, normal, pixels
+        self.ids = [texts(c) for c in captions]
+        keep = config["augment"]["keep_sides"]
+        self.mirror = [not (keep and any(re.search(r"\b(left|right)\b", c.lower()) for c in cs)) for cs in captions]
         self.ready = queue.Queue(4)
         threading.Thread(target=self.run, daemon=True).start()
 
     def run(self):
         import torch
 
-        data, rng = self.config["data"], np.random.default_rng(self.config["seed"])
-        n = min(data["batch"], len(self.pixels))
+        o, rng = self.config["augment"], np.random.default_rng(self.config["seed"])
+        n = min(self.config["data"]["batch"], len(self.pixels))
         while True:
             order = rng.permutation(len(self.pixels))
             for at in range(0, len(order) - n + 1, n):
                 rows = order[at : at + n]
-                x = np.stack([crop(self.pixels[i], self.side, data, rng) for i in rows])
-                x = torch.from_numpy(x).permute(0, 3, 1, 2).float() / 255
-                if data["color"]:
-                    x = coloured(x, data["color"], rng)
-                self.ready.put((self.normal(x), torch.from_numpy(np.stack([self.ids[i][rng.integers(len(self.ids[i]))] for i in rows]))))
+                x = np.stack([crop(self.pixels[i], self.side, o, self.mirror[i], rng) for i in rows])
+                x = coloured(torch.from_numpy(x).permute(0, 3, 1, 2).float() / 255, o, rng)
+                y = np.stack([self.ids[i][rng.integers(len(self.ids[i]))] for i in rows])
+                self.ready.put((self.normal(x), torch.from_numpy(y)))
 
 
 def ranks(scores, own):
@@ -148,8 +153,8 @@ def rate(optim, step):
     warm = min(optim["warmup"], optim["steps"] // 10)
     if step <= warm:
         return optim["lr"] * step / warm
-    least = optim.get("lr_min", 0)
-    return least + (optim["lr"] - least) * (1 + math.cos(math.pi * (step - warm) / max(1, optim["steps"] - warm))) / 2
+    way = (step - 1 - warm) / (optim["steps"] - warm)
+    return optim["lr"] * (optim["lr_floor"] + (1 - optim["lr_floor"]) * (1 + math.cos(math.pi * way)) / 2)
 
 
 def adamw(model, optim):
@@ -160,10 +165,30 @@ def adamw(model, optim):
     return torch.optim.AdamW(groups, lr=optim["lr"], betas=(optim["beta1"], optim["beta2"]), eps=optim["eps"], fused=True)
 
 
+def first(clipsearch, config, folder, out):
+    """Has ours write the model that it begins with: after one step at a rate of nothing."""
+    c = json.load(open(config))
+    c["optim"] |= {"lr": 1e-30, "steps": 1}
+    c["data"] = {**c.get("data", {}), "val_split": "none"}
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as f:
+        json.dump(c, f)
+        f.flush()
+        subprocess.run([clipsearch, "train", "--config", f.name, "--data", f"{folder}/karpathy.json", "--images", f"{folder}/images", "--out", out, "-q"], check=True)
+
+
+def whole(checkpoint, config):
+    """The configuration with the keys that it leaves out, as ours has filled them in."""
+    c = json.load(open(f"{checkpoint}/train.json"))["config"]
+    for group, keys in json.load(open(config)).items():
+        c[group] = {**c[group], **keys} if isinstance(keys, dict) else keys
+    return c
+
+
 def train(checkpoint, config, folder, out):
     import torch
     from transformers import CLIPModel
 
+    config = whole(checkpoint, config)
     torch.set_num_threads(THREADS)
     model = CLIPModel.from_pretrained(checkpoint, attn_implementation="sdpa").train()
     recipe = json.load(open(f"{checkpoint}/preprocessor_config.json"))
@@ -171,8 +196,7 @@ def train(checkpoint, config, folder, out):
     normal = lambda x: (x - mean) / std
     side, texts = model.config.vision_config.image_size, Texts(checkpoint, model.config.text_config)
     paths, captions = read(folder, config["data"]["train_split"])
-    ids, short = [texts(c) for c in captions], math.ceil(side / math.sqrt(config["data"]["crop_min"]) * 1.15)
-    feed = Feed(config, side, normal, [np.asarray(picture(p, short)) for p in paths], ids)
+    feed = Feed(config, side, normal, [np.asarray(picture(p, round(1.15 * side))) for p in paths], captions, texts)
     paths, captions = read(folder, config["data"]["val_split"])
     pixels, ids = np.stack([centred(p, side) for p in paths]), [texts(c) for c in captions]
 
@@ -202,20 +226,32 @@ def train(checkpoint, config, folder, out):
             Path(out).write_text(json.dumps(made, indent=1) + "\n")
 
 
-def mean_recall(v, k=10):
-    """Mean of both ways, in points."""
-    return 50 * (v["image_to_text"][f"recall@{k}"] + v["text_to_image"][f"recall@{k}"])
-
-
 def line(v):
     both = [f"{100 * v[way][f'recall@{k}']:5.1f}" for way in ("text_to_image", "image_to_text") for k in CUTOFFS]
-    return f"  step {v['step']:5}  loss {v['loss']:.4f}  text→image R@1/5/10 {' '.join(both[:3])}  image→text {' '.join(both[3:])}  {v['seconds']:.0f} s"
+    return f"  step {v['step']:5}  loss {v.get('loss', v.get('train_loss')):.4f}  text→image R@1/5/10 {' '.join(both[:3])}  image→text {' '.join(both[3:])}"
 
 
-def main():
-    checkpoint, config, folder, out = sys.argv[1:5]
-    train(checkpoint, json.load(open(config)), folder, out)
+def compare(ours, curve):
+    """Both curves, and the bars: R@10 is the mean of both ways, and chance 10 of the pictures."""
+    record, peer = json.load(open(f"{ours}/train.json")), json.load(open(curve))
+    here, there = record["validations"], peer["curve"]
+    print(f"here, {record['result']['seconds']:.0f} s")
+    for v in here:
+        print(line(v))
+    print(f"PyTorch {peer['torch']}, {there[-1]['seconds']:.0f} s")
+    for v in there:
+        print(line(v))
+    points = lambda v: 50 * (v["image_to_text"]["recall@10"] + v["text_to_image"]["recall@10"])
+    chance = 100 * 10 / record["data"]["validate"]["pictures"]
+    bar("validation R@10 / chance", points(here[-1]) / chance, "≥", 5)
+    bar("R@10 of PyTorch less ours, points, after the last step", points(there[-1]) - points(here[-1]), "≤", 1)
+    bar("R@10 at the end less that at three quarters, points", points(here[-1]) - points(here[len(here) * 3 // 4 - 1]), "≥", 0)
+
+
+def bar(what, got, sign, need):
+    ok = got >= need if sign == "≥" else got <= need
+    print(f"  {what:<58} {got:10.4g}   {sign} {need:<6g} {'ok' if ok else 'SHORT'}")
 
 
 if __name__ == "__main__":
-    main()
+    {"first": first, "train": train, "compare": compare}[sys.argv[1]](*sys.argv[2:])
