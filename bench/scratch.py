@@ -169,7 +169,6 @@ def first(clipsearch, config, folder, out):
     """Has ours write the model that it begins with: after one step at a rate of nothing."""
     c = json.load(open(config))
     c["optim"] |= {"lr": 1e-30, "steps": 1}
-    c["data"] = {**c.get("data", {}), "val_split": "none"}
     with tempfile.NamedTemporaryFile("w", suffix=".json") as f:
         json.dump(c, f)
         f.flush()
