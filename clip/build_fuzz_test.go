@@ -109,10 +109,23 @@ func smallListing(open bool) string {
 	return b.String()
 }
 
+// stemmedListing is the small model with convolutions in place of its patches.
+func stemmedListing() string {
+	var b strings.Builder
+	for line := range strings.Lines(smallListing(false)) {
+		if !strings.Contains(line, "patch_embedding") {
+			b.WriteString(line)
+		}
+	}
+	const stem = "vision_model.embeddings.stem."
+	return b.String() + stem + "0.weight F32 [2,3,3,3]\n" + stem + "0.bias F32 [2]\n" + stem + "1.weight F32 [4,2,1,1]\n" + stem + "1.bias F32 [4]\n"
+}
+
 // A directory of weights with any configuration and any tensors: it is read and its
 // graphs are built and can be read again, or there is an error.
 func FuzzBuildGraph(f *testing.F) {
 	f.Add(openSmall, "", smallListing(true))
+	f.Add(strings.Replace(hfSmall, "clip", stemmedType, 1), "", stemmedListing())
 	f.Add(hfSmall, `{"size":{"shortest_edge":4},"crop_size":{"height":4,"width":4}}`, smallListing(false))
 	files, _ := filepath.Glob("../../shared/fixtures/models/*/*.safetensors")
 	for _, name := range files {
@@ -159,13 +172,23 @@ func checkBuild(t *testing.T, fsys fstest.MapFS) {
 			}
 			continue
 		}
-		data, err := g.Marshal()
-		if err == nil {
-			_, err = onnx.Read(data)
+		checkRead(t, g)
+		if g, _, err = m.TrainingGraph(side); err == nil {
+			checkRead(t, g)
+		} else if !errors.Is(err, clipsearch.ErrInvalid) {
+			t.Errorf("TrainingGraph: %v is not ErrInvalid", err)
 		}
-		if err != nil {
-			t.Errorf("a graph that was built cannot be read: %v", err)
-		}
+	}
+}
+
+func checkRead(t *testing.T, g *onnx.Model) {
+	t.Helper()
+	data, err := g.Marshal()
+	if err == nil {
+		_, err = onnx.Read(data)
+	}
+	if err != nil {
+		t.Errorf("a graph that was built cannot be read: %v", err)
 	}
 }
 
@@ -174,6 +197,7 @@ func TestBuildSmall(t *testing.T) {
 	for name, fsys := range map[string]fstest.MapFS{
 		"open_clip":    {"open_clip_config.json": file(openSmall), "model.safetensors": {Data: checkpoint(smallListing(true))}},
 		"transformers": {"config.json": file(hfSmall), "model.safetensors": {Data: checkpoint(smallListing(false))}},
+		"stemmed":      {"config.json": file(strings.Replace(hfSmall, "clip", stemmedType, 1)), "model.safetensors": {Data: checkpoint(stemmedListing())}},
 	} {
 		m, err := ReadModelFS(fsys, "")
 		if err != nil {
@@ -198,6 +222,7 @@ func TestBuildHostile(t *testing.T) {
 		{"config.json", hfSmall, smallListing(false)},
 		{"open_clip_config.json", hfTextConfig(`{"hf_model_name":"bert-base-uncased","hf_pooler_type":"mean_pooler","context_length":3}`), hfTextListing(12)},
 		{"config.json", chineseSmall, chineseListing()},
+		{"config.json", strings.Replace(hfSmall, "clip", stemmedType, 1), stemmedListing()},
 		{"config.json", mclipSmall, bertListing("transformer.", 4) + "LinearTransformation.weight F32 [3,4]\nLinearTransformation.bias F32 [3]\n"},
 	} {
 		build := func(config, tensors string) {

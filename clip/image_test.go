@@ -232,3 +232,20 @@ func BenchmarkNormalize(b *testing.B) {
 		p.Normalize(dst, img)
 	}
 }
+
+// Fit of the shortest side is a resize of which the middle is kept.
+func TestResizeIsWhatFitCuts(t *testing.T) {
+	img := image.NewRGBA(image.Rect(0, 0, 31, 58))
+	for i := range img.Pix {
+		img.Pix[i] = byte(i*i/7) | byte(i%4/3*255)
+	}
+	fit, whole := Preprocess{Size: 16}.Fit(img), Resize(img, 16, 29)
+	for y := range 16 {
+		if got, want := whole.Pix[(y+6)*whole.Stride:][:64], fit.Pix[y*fit.Stride:][:64]; !bytes.Equal(got, want) {
+			t.Fatalf("row %d of 16 differs from what Fit keeps", y)
+		}
+	}
+	if Resize(img, 31, 58) != img {
+		t.Error("a picture that has the sides is copied")
+	}
+}

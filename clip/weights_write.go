@@ -109,22 +109,21 @@ func (c *counter) Write(b []byte) (int, error) {
 	return n, err
 }
 
+// tensorEntry is what a header says of a tensor.
+type tensorEntry struct {
+	Type  string   `json:"dtype"`
+	Shape []int    `json:"shape"`
+	Ends  [2]int64 `json:"data_offsets"`
+}
+
 // tensorHeader is all that lies before the first tensor. Spaces fill it up, so that
 // the tensors begin at a multiple of eight.
 func tensorHeader(tensors []NewTensor, metadata map[string]string) ([]byte, error) {
-	type entry struct {
-		Type  string   `json:"dtype"`
-		Shape []int    `json:"shape"`
-		Ends  [2]int64 `json:"data_offsets"`
-	}
-	var b strings.Builder
+	var members []string
 	list := func(key string, value any) {
-		b.WriteString(map[bool]string{true: "{", false: ","}[b.Len() == 0])
 		k, _ := json.Marshal(key)
 		v, _ := json.Marshal(value) // numbers and strings only
-		b.Write(k)
-		b.WriteByte(':')
-		b.Write(v)
+		members = append(members, string(k)+":"+string(v))
 	}
 	if metadata != nil {
 		list("__metadata__", metadata)
@@ -143,15 +142,10 @@ func tensorHeader(tensors []NewTensor, metadata map[string]string) ([]byte, erro
 			return nil, fmt.Errorf("tensor %q is there twice, or a name that is the format's own: %w", t.Name, clipsearch.ErrInvalid)
 		}
 		seen[t.Name] = true
-		list(t.Name, entry{t.Type, append([]int{}, t.Shape...), [2]int64{end, end + n}})
+		list(t.Name, tensorEntry{t.Type, append([]int{}, t.Shape...), [2]int64{end, end + n}})
 		end += n
 	}
-	if b.Len() == 0 {
-		b.WriteByte('{')
-	}
-	b.WriteByte('}')
-	for b.Len()%8 != 0 {
-		b.WriteByte(' ')
-	}
-	return append(binary.LittleEndian.AppendUint64(nil, uint64(b.Len())), b.String()...), nil
+	text := "{" + strings.Join(members, ",") + "}"
+	text += strings.Repeat(" ", -len(text)&7)
+	return append(binary.LittleEndian.AppendUint64(nil, uint64(len(text))), text...), nil
 }

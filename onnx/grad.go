@@ -117,8 +117,11 @@ func (b *backward) visit(n *Node) {
 	if !slices.ContainsFunc(n.Outputs, arrived) || !slices.ContainsFunc(n.Inputs, func(name string) bool { return b.wants(b.g.values[name]) }) {
 		return
 	}
-	rule, ok := vjps[n.Op]
-	if !ok {
+	rule := b.out(n).rule
+	if rule == nil {
+		rule = vjps[n.Op]
+	}
+	if rule == nil {
 		b.g.Fail(fmt.Errorf("no gradient is known of %s: freeze what lies before it", n.Op))
 	}
 	rule(b, n)

@@ -107,7 +107,7 @@ func layers() []gradCase {
 		}
 		o := onnx.GemmOptions{TransA: ta, TransB: tb, Alpha: 0.5, Beta: -2}
 		cases = append(cases,
-			of(fmt.Sprint("Gemm ", ta, tb), func(g *onnx.Graph, x []operand) operand { return g.GemmOf(x[0], x[1], x[2], o) }, drawn(p[:]...), drawn(q[:]...), drawn(3, 5)),
+			of(fmt.Sprint("Gemm ", ta, " ", tb), func(g *onnx.Graph, x []operand) operand { return g.GemmOf(x[0], x[1], x[2], o) }, drawn(p[:]...), drawn(q[:]...), drawn(3, 5)),
 			of(fmt.Sprint("Gemm with a row ", ta, tb), func(g *onnx.Graph, x []operand) operand {
 				return g.GemmOf(x[0], x[1], x[2], onnx.GemmOptions{TransA: ta, TransB: tb})
 			}, drawn(p[:]...), drawn(q[:]...), drawn(5)),
@@ -117,7 +117,7 @@ func layers() []gradCase {
 	}
 	for _, heads := range []int{1, 2} {
 		for _, causal := range []bool{false, true} {
-			cases = append(cases, of(fmt.Sprint("attention ", heads, causal), func(g *onnx.Graph, x []operand) operand {
+			cases = append(cases, of(fmt.Sprint("attention ", heads, " ", causal), func(g *onnx.Graph, x []operand) operand {
 				return g.Attention(x[0], x[1], x[2], nil, heads, causal)
 			}, drawn(2, 3, 4), drawn(2, 3, 4), drawn(2, 3, 4)))
 		}
@@ -187,7 +187,7 @@ func convs() []gradCase {
 	}
 	for _, how := range []onnx.Conv2D{{Pad: 1}, {Pad: 1, Stride: 2}, {}} {
 		how.Groups = 3
-		cases = append(cases, of1(fmt.Sprint("depthwise Conv ", how), func(g *onnx.Graph, x operand) operand {
+		cases = append(cases, of1(fmt.Sprintf("depthwise Conv, stride %d, pad %d", how.Stride, how.Pad), func(g *onnx.Graph, x operand) operand {
 			k := make([]float32, 54)
 			for i := range k {
 				k[i] = float32(i%7) - 2.5
@@ -197,9 +197,10 @@ func convs() []gradCase {
 	}
 	for _, how := range []onnx.Conv2D{{Stride: 2}, {Stride: 2, Pad: 1}, {Pad: 1}, {Stride: 3}} {
 		for _, size := range []int{2, 3} {
+			where := fmt.Sprintf(" %d, stride %d, pad %d", size, max(1, how.Stride), how.Pad)
 			cases = append(cases,
-				of1(fmt.Sprint("AveragePool ", size, how), func(g *onnx.Graph, x operand) operand { return g.AveragePool(x, size, how) }, drawn(2, 3, 7, 6)),
-				of1(fmt.Sprint("MaxPool ", size, how), func(g *onnx.Graph, x operand) operand { return g.MaxPool(x, size, how) }, drawn(2, 3, 7, 6)))
+				of1("AveragePool"+where, func(g *onnx.Graph, x operand) operand { return g.AveragePool(x, size, how) }, drawn(2, 3, 7, 6)),
+				of1("MaxPool"+where, func(g *onnx.Graph, x operand) operand { return g.MaxPool(x, size, how) }, drawn(2, 3, 7, 6)))
 		}
 	}
 	return append(cases, of1("GlobalAverage", (*onnx.Graph).GlobalAverage, drawn(2, 3, 4, 5)))

@@ -55,10 +55,7 @@ func (b *backward) gemm(n *Node) {
 		b.addProduct(q, f.p, f.q, f.tp, f.tq, alpha)
 	}
 	if b.wants(c) {
-		if beta := n.float("beta", 1); beta != 1 {
-			dy = b.g.Mul(dy, b.g.number(dy.typ, float64(beta)))
-		}
-		b.addSummed(c, dy)
+		b.addShare(c, dy, n.float("beta", 1))
 	}
 }
 

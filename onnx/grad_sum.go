@@ -44,17 +44,24 @@ func (b *backward) add(x, v *Value) {
 }
 
 // addSummed adds v, which broadcasting made larger than x, or is x's size.
-func (b *backward) addSummed(x, v *Value) {
-	if r := b.rowSum(x, v); r != nil {
+func (b *backward) addSummed(x, v *Value) { b.addShare(x, v, 1) }
+
+// addShare adds factor times v as addSummed does.
+func (b *backward) addShare(x, v *Value, factor float32) {
+	if r := b.rowSum(x, v, factor); r != nil {
 		b.of(x).total = r
 		return
 	}
-	b.add(x, b.shrink(v, x.shape))
+	v = b.shrink(v, x.shape)
+	if factor != 1 {
+		v = b.g.Mul(v, b.g.number(v.typ, float64(factor)))
+	}
+	b.add(x, v)
 }
 
 // rowSum adds up v over all its rows and what has arrived at x, [N], by a product with
 // ones: ReduceSum takes twice as long. It is nil where v has another form.
-func (b *backward) rowSum(x, v *Value) *Value {
+func (b *backward) rowSum(x, v *Value, factor float32) *Value {
 	if len(x.shape) != 1 || len(v.shape) < 2 || v.shape[len(v.shape)-1] != x.shape[0] || v.typ != Float {
 		return nil
 	}
@@ -63,7 +70,7 @@ func (b *backward) rowSum(x, v *Value) *Value {
 	if n < 2 {
 		return nil
 	}
-	y := b.g.GemmOf(b.g.ones(1, n), rows, b.of(x).total, GemmOptions{})
+	y := b.g.GemmOf(b.g.ones(1, n), rows, b.of(x).total, GemmOptions{Alpha: factor})
 	return b.g.Reshape(y, x.shape...)
 }
 

@@ -103,9 +103,9 @@ func numbers(s onnx.Shape) []int {
 	return dims
 }
 
-// slope is the derivative of Σ y·seed by one number of an operand, by differences.
-func slope(t testing.TB, m *onnx.Model, in map[string]array, x string, i int) float64 {
-	const h = 1e-5
+// slope is the derivative of Σ y·seed by one number of an operand, by differences
+// of h.
+func slope(t testing.TB, m *onnx.Model, in map[string]array, x string, i int, h float64) float64 {
 	v := in[x].data
 	was, sums := v[i], [2]float64{}
 	for k, step := range []float64{h, -h} {
@@ -150,7 +150,7 @@ func (c gradCase) check(t testing.TB, m *onnx.Model, in map[string]array) map[st
 		x, got := fmt.Sprint("x", i), values[fmt.Sprint("d", i)]
 		bound := 1e-6 * max(largest(got.data), 1e-2)
 		for k := 0; k < len(got.data); k += 1 + len(got.data)/40 {
-			if want := slope(t, short, in, x, k); !(math.Abs(want-got.data[k]) <= bound) {
+			if want := slope(t, short, in, x, k, 1e-5); !(math.Abs(want-got.data[k]) <= bound) {
 				t.Errorf("%s: the gradient by %s[%d] is %.9g, differences say %.9g", c.name, x, k, got.data[k], want)
 				break
 			}
@@ -159,9 +159,13 @@ func (c gradCase) check(t testing.TB, m *onnx.Model, in map[string]array) map[st
 	return values
 }
 
+func cases() []gradCase {
+	return slices.Concat(elementCases, layerCases, shapeCases, convCases, []gradCase{blockCase})
+}
+
 func TestGradients(t *testing.T) {
 	seen := map[string]bool{}
-	for _, c := range slices.Concat(elementCases, layerCases, shapeCases, convCases) {
+	for _, c := range cases() {
 		m := c.model(t)
 		for _, n := range forward(t, m).Nodes {
 			seen[n.Op] = true
@@ -178,7 +182,7 @@ func TestGradients(t *testing.T) {
 // TestGradientsRun has ONNX Runtime compute the same gradients in float32.
 func TestGradientsRun(t *testing.T) {
 	start(t)
-	for _, c := range slices.Concat(elementCases, layerCases, shapeCases, convCases) {
+	for _, c := range cases() {
 		m := c.model(t)
 		in := c.inputs(m, 1)
 		want := evaluate(t, m, in)

@@ -28,6 +28,7 @@ type Graph struct {
 	opset  int64 // of ONNX's own operators
 	masks  []DropoutMask
 
+	reuse    int  // see Reuse
 	training bool // static shapes, operators that have gradients: see BuildTraining
 }
 
@@ -39,6 +40,7 @@ type Value struct {
 	shape Shape
 	size  *Value // one-dimensional int64: the shape when it runs; nil until asked for
 
+	training
 	source *Value  // what it is a Reshape of, or nil
 	tensor *Tensor // that it is a constant of, or nil
 }
@@ -76,6 +78,9 @@ func build(name string, training bool, f func(g *Graph)) (m *Model, err error) {
 	f(g)
 	if len(g.m.Outputs) == 0 {
 		return nil, fmt.Errorf("build graph %s: %w", name, errors.New("it has no output"))
+	}
+	if training {
+		g.m.Nodes = g.m.live()
 	}
 	g.m.sweep()
 	return &g.m, nil

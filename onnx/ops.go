@@ -33,6 +33,11 @@ func (g *Graph) unary(op string, x *Value) *Value { return g.node(op, x.typ, x.s
 
 // Gelu is the Gaussian error linear unit (Hendrycks and Gimpel 2016), exact.
 func (g *Graph) Gelu(x *Value) *Value {
+	if g.training {
+		if y := g.trainingGelu(x); y != nil {
+			return y
+		}
+	}
 	return g.domainNode(microsoft, "Gelu", x.typ, x.shape, []*Value{x})
 }
 
@@ -43,6 +48,11 @@ func (g *Graph) GeluTanh(x *Value) *Value {
 
 // QuickGelu is x·sigmoid(1.702·x), as OpenAI's CLIP has it.
 func (g *Graph) QuickGelu(x *Value) *Value {
+	if g.training {
+		if y := g.trainingQuickGelu(x, 1.702); y != nil {
+			return y
+		}
+	}
 	return g.domainNode(microsoft, "QuickGelu", x.typ, x.shape, []*Value{x}, Attr{"alpha", float32(1.702)})
 }
 
@@ -85,6 +95,9 @@ func (g *Graph) Gemm(x, w, bias *Value, wT bool) *Value {
 	}
 	if bias != nil && (len(bias.shape) != 1 || bias.shape[0] != w.shape[n]) {
 		g.failf("Gemm of %v and %v with bias %v", x, w, bias)
+	}
+	if g.training {
+		return g.layer(x, w, bias, wT)
 	}
 	g.countRows(x)
 	var attrs []Attr
@@ -129,7 +142,11 @@ func (g *Graph) LayerNorm(x, scale, bias *Value, epsilon float64) *Value {
 	if len(scale.shape) != 1 || scale.shape[0] != d || bias != nil && !slices.Equal(bias.shape, scale.shape) {
 		g.failf("LayerNorm of %v with %v and %v", x, scale, bias)
 	}
-	return g.node("LayerNormalization", x.typ, x.shape, []*Value{x, scale, bias}, Attr{"axis", int64(-1)}, Attr{"epsilon", float32(epsilon)})
+	y := g.node("LayerNormalization", x.typ, x.shape, []*Value{x, scale, bias}, Attr{"axis", int64(-1)}, Attr{"epsilon", float32(epsilon)})
+	if g.training {
+		y.norm = &norm{x, scale, bias, epsilon}
+	}
+	return y
 }
 
 // Softmax is taken over one dimension.

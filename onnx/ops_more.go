@@ -6,6 +6,11 @@ import "slices"
 // in its place.
 func (g *Graph) Gather(x *Value, axis int, index *Value) *Value {
 	a := g.axis(x, axis)
+	if a < len(x.shape)-1 {
+		if y := g.picked(x, func(x *Value) *Value { return g.Gather(x, axis, index) }); y != nil {
+			return y
+		}
+	}
 	shape := slices.Concat(x.shape[:a], index.shape, x.shape[a+1:])
 	return g.node("Gather", x.typ, shape, []*Value{x, index}, Attr{"axis", int64(a)})
 }

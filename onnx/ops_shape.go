@@ -170,6 +170,11 @@ func (g *Graph) Last(x *Value, axis int) *Value {
 // Index returns row i along a dimension, from the end where negative, and drops it.
 func (g *Graph) Index(x *Value, axis int, i int64) *Value {
 	a := g.axis(x, axis)
+	if a < len(x.shape)-1 {
+		if y := g.picked(x, func(x *Value) *Value { return g.Index(x, axis, i) }); y != nil {
+			return y
+		}
+	}
 	shape := slices.Delete(slices.Clone(x.shape), a, a+1)
 	if n, known := x.shape[a].Known(); known && (i >= n || -i > n) {
 		g.failf("row %d of dimension %d of %v", i, axis, x)
@@ -201,6 +206,9 @@ func (g *Graph) Rows(table, ids *Value) *Value {
 
 // Pick takes one row of each sequence: x [B,L,D], at int64 [B]: [B,D].
 func (g *Graph) Pick(x, at *Value) *Value {
+	if y := g.picked(x, func(x *Value) *Value { return g.Pick(x, at) }); y != nil {
+		return y
+	}
 	if len(x.shape) != 3 || len(at.shape) != 1 || at.shape[0] != x.shape[0] {
 		g.failf("pick rows %v of %v", at, x)
 	}

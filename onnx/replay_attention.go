@@ -59,6 +59,9 @@ func (c *call) attention(q, k, v, bias *operand) *operand {
 		if len(bias.dims) > 4 || !slices.Equal(c.broadcastDims(bias, &operand{dims: scores}), scores) {
 			c.g.failf("attention of %v with scores of %v and a bias of %v", q.dims, scores, bias.dims)
 		}
+		if !c.g.training { // ONNX Runtime's kernel repeats it for batch and heads alone
+			bias = c.expand(bias, []int64{1, 1, q.dims[1], k.dims[1]})
+		}
 		added = c.value(bias)
 	}
 	return c.from(c.g.Attention(c.value(q), c.value(k), c.value(v), added, int(heads), c.int("unidirectional", 0) != 0))

@@ -315,7 +315,7 @@ func (r *replay) clip(x *operand, low, high float64) *operand {
 	if x.known == nil && above && below && x.typ == Float {
 		return r.from(r.g.Clip(r.value(x), low, high))
 	}
-	if above && low == 0 {
+	if above && low == 0 && x.typ == Float {
 		x = r.unary("Relu", x)
 	} else if above {
 		x = r.binary("Max", x, r.scalarOf(x.typ, low))

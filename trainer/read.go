@@ -243,9 +243,18 @@ func (s Selection) check() error {
 	return nil
 }
 
+// called are names that keys have elsewhere.
+var called = map[string]string{
+	"learning_rate": "optim.lr", "max_steps": "optim.steps", "epochs": "optim.steps", "batch_size": "data.batch", "temperature": "loss.logit_scale",
+	"vocab_size": "model.vocabulary", "patch_size": "model.patch", "embed_dim": "model.dim", "grad_clip": "optim.clip_norm", "warmup_steps": "optim.warmup",
+}
+
 // nearest returns the key that is fewest edits away from name. The last part counts
 // alone, too: a key in the wrong group is near.
 func nearest(name string, keys map[string]Key) (best string) {
+	if key, ok := called[lastPart(name)]; ok {
+		return key
+	}
 	least := 1 << 30
 	for _, k := range slices.Sorted(maps.Keys(keys)) {
 		d := min(2*edits(name, k), 2*edits(lastPart(name), lastPart(k))+1)

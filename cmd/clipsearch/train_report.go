@@ -43,7 +43,7 @@ func trainedName(rec trainer.Record) string { return cmp.Or(rec.Config.Name, rec
 
 // thumbOf is a small JPEG of a picture, or nil.
 func thumbOf(it data.Item) []byte {
-	const side = 160
+	const side = 112
 	file, err := it.Read()
 	if err != nil {
 		return nil

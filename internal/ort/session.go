@@ -127,8 +127,7 @@ func sessionOptions(o Options) (*onnx.SessionOptions, error) {
 		so.SetInterOpNumThreads(1),
 		so.SetExecutionMode(onnx.ExecutionModeSequential),
 		so.SetGraphOptimizationLevel(onnx.GraphOptimizationLevelEnableAll),
-		// A thread that spins while it waits takes a core from the decoder.
-		so.AddSessionConfigEntry("session.intra_op.allow_spinning", "0"),
+		so.AddSessionConfigEntry("session.intra_op.allow_spinning", spin(o)),
 	)
 	if o.ExactInt8 {
 		err = errors.Join(err, so.AddSessionConfigEntry("session.x64quantprecision", "1"))
@@ -148,6 +147,15 @@ func sessionOptions(o Options) (*onnx.SessionOptions, error) {
 		return nil, err
 	}
 	return so, nil
+}
+
+// spin is "0" but for training: a thread that spins while it waits takes a core from
+// the decoder, and one that sleeps takes as long to wake as a small operator to run.
+func spin(o Options) string {
+	if o.Training {
+		return "1"
+	}
+	return "0"
 }
 
 // Close waits for the runs that are under way and frees the session and its memory.

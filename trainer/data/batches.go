@@ -66,7 +66,8 @@ func ahead(ctx context.Context, from, to int, fill func(context.Context, *Batch,
 
 // View writes a view of a picture, normalised: view 0 is the picture as a model that is
 // in use sees it, decoded from its file; each other is an augmentation of its own, the
-// same one whenever it is asked for. It reports whether the picture could be read.
+// same one whenever it is asked for. It reports whether the picture could be read. The
+// loader must have something that decodes.
 func (l *Loader) View(dst []float32, item, view int) bool {
 	if view == 0 {
 		img, err := decode(l.set.Items[item], l.o.Decode)
@@ -90,6 +91,9 @@ func (l *Loader) Views(ctx context.Context, view int) iter.Seq2[*Batch, error] {
 	n, size := l.order.n, l.rowSize()
 	steps := (n + l.o.Batch - 1) / l.o.Batch
 	return ahead(ctx, 0, steps, func(ctx context.Context, b *Batch, step int) error {
+		if l.o.Decode == nil {
+			return invalid("views of %d pictures: the loader has nothing that decodes them", n)
+		}
 		from := step * l.o.Batch
 		rows := min(l.o.Batch, n-from)
 		if cap(b.Pixels) < rows*size {

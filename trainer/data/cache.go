@@ -17,7 +17,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/clipsearch/clipsearch"
 	"github.com/clipsearch/clipsearch/clip"
+	"github.com/clipsearch/clipsearch/internal/disk"
 )
 
 // The file of a cache: a magic number, how many pictures there are, for each of them
@@ -80,7 +82,11 @@ func OpenCache(ctx context.Context, set *Set, o CacheOptions) (*Cache, error) {
 	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make a cache of pictures: %w", err)
 	}
-	if err := writeCache(ctx, name, set, o); err != nil {
+	err = writeCache(ctx, name, set, o)
+	switch {
+	case disk.IsFull(err):
+		return nil, fmt.Errorf("make a cache of %d pictures: the disk of %s is full, and nothing was left on it: free some, name a folder elsewhere, or do without: %w", len(set.Items), o.Dir, clipsearch.ErrNoSpace)
+	case err != nil:
 		return nil, fmt.Errorf("make a cache of %d pictures in %s: %w", len(set.Items), o.Dir, err)
 	}
 	return readCache(name)

@@ -6,6 +6,7 @@ import (
 	"image"
 	"image/draw"
 	_ "image/jpeg"
+	"math"
 	"os"
 	"slices"
 	"testing"
@@ -60,4 +61,55 @@ func TestFlickr8k(t *testing.T) {
 			t.Fatalf("step %d is another batch when asked for alone (%v)", b.Step, err)
 		}
 	}
+}
+
+// What the cache saves, and what it costs: how far the middle of a picture from the
+// cache is from that of its file.
+func BenchmarkPicture(b *testing.B) {
+	if _, err := os.Stat(flickr8k + "/full50.json"); err != nil {
+		b.Skipf("Flickr8k is not at %s", flickr8k)
+	}
+	s, err := Read(Options{Data: flickr8k + "/full50.json", Images: flickr8k + "/full50", Split: "all"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	p := clip.Preprocess{Size: 96, Mean: [3]float64{}, Std: [3]float64{1, 1, 1}}
+	cache, err := OpenCache(context.Background(), s, CacheOptions{Dir: b.TempDir(), Size: p.Size, Decode: decodeStd})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer cache.Close()
+	for name, c := range map[string]*Cache{"file": nil, "cache": cache} {
+		b.Run(name, func(b *testing.B) {
+			o := LoaderOptions{Batch: 1, Decode: decodeStd, Preprocess: p, Cache: c, Augment: Augment{Scale: [2]float64{.4, 1}, Flip: .5}}
+			l, err := NewLoader(s, o)
+			if err != nil {
+				b.Fatal(err)
+			}
+			dst := make([]float32, l.rowSize())
+			for i := 0; b.Loop(); i++ {
+				if !l.row(dst, i%len(s.Items), i, 0) {
+					b.Fatal("a picture cannot be read")
+				}
+			}
+			b.ReportMetric(l.psnr(b), "dB")
+		})
+	}
+}
+
+// psnr is the mean likeness of whole pictures to those decoded from files; 99 dB at most.
+func (l *Loader) psnr(b *testing.B) float64 {
+	file, seen := make([]float32, l.rowSize()), make([]float32, l.rowSize())
+	sum := 0.
+	for i := range l.set.Items {
+		if !l.View(file, i, 0) || !l.draw(seen, i, func(img *image.RGBA) *image.RGBA { return l.o.Preprocess.Fit(img) }) {
+			b.Fatal("a picture cannot be read")
+		}
+		wrong := 0.
+		for j := range file {
+			wrong += float64((file[j] - seen[j]) * (file[j] - seen[j]))
+		}
+		sum += min(99, -10*math.Log10(wrong/float64(len(file))))
+	}
+	return sum / float64(len(l.set.Items))
 }

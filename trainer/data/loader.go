@@ -26,6 +26,8 @@ type LoaderOptions struct {
 	Augment    Augment
 	Cache      *Cache // pictures that need no decoding, of the same set; nil: none
 
+	Views int // that there are features of, for each picture; see Batch.Views
+
 	// Report is told of each damaged picture, once. It may be called from several
 	// goroutines, but never at the same time.
 	Report func(line string)
@@ -50,6 +52,8 @@ func NewLoader(set *Set, o LoaderOptions) (*Loader, error) {
 		return nil, invalid("the set is empty")
 	case o.Batch < 1:
 		return nil, invalid("a batch of %d: it must be at least 1", o.Batch)
+	case o.Views < 0:
+		return nil, invalid("%d views: it must not be negative", o.Views)
 	case o.Threads < 0:
 		return nil, invalid("%d threads: it must not be negative", o.Threads)
 	case o.Decode != nil && o.Preprocess.Size < 1:
@@ -84,6 +88,8 @@ type Batch struct {
 	Step     int
 	Items    []int // places in the set
 	Captions []string
+	Texts    []int     // which of its picture's captions each is
+	Views    []int     // which of the views each picture is seen in, where the loader has several
 	Pixels   []float32 // rows x 3 x size x size, normalised; nil if the loader decodes nothing
 }
 
@@ -107,19 +113,22 @@ func (l *Loader) fill(ctx context.Context, b *Batch, step int) error {
 			return fmt.Errorf("batch of step %d: %w", step, err)
 		}
 	}
-	b.Captions = make([]string, len(items))
+	b.Captions, b.Texts, b.Views = make([]string, len(items)), make([]int, len(items)), nil
 	for row, item := range b.Items {
-		b.Captions[row] = l.caption(item, epochs[row])
+		all := l.set.Items[item].Captions
+		b.Texts[row] = l.turn("caption", item, epochs[row], len(all))
+		b.Captions[row] = all[b.Texts[row]]
+		if l.o.Views > 0 {
+			b.Views = append(b.Views, l.turn("turn of views", item, epochs[row], l.o.Views))
+		}
 	}
 	return nil
 }
 
-// caption returns the caption of a picture in an epoch: each of its captions once before
-// any comes again.
-func (l *Loader) caption(item, epoch int) string {
-	all := l.set.Items[item].Captions
-	turn, at := epoch/len(all), epoch%len(all)
-	return all[random(l.o.Seed, "caption", uint64(item), uint64(turn)).Perm(len(all))[at]]
+// turn returns which of n things of a picture an epoch takes: each once before any comes
+// again.
+func (l *Loader) turn(purpose string, item, epoch, n int) int {
+	return random(l.o.Seed, purpose, uint64(item), uint64(epoch/n)).Perm(n)[epoch%n]
 }
 
 // pixels fills b.Pixels, and exchanges those of b.Items that are damaged.

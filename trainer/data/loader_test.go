@@ -142,18 +142,25 @@ func TestOrder(t *testing.T) {
 }
 
 func TestCaptionsTakeTurns(t *testing.T) {
-	l := loader(t, &Set{Items: []Item{{Captions: []string{"a", "b", "c"}}}}, LoaderOptions{Batch: 1})
+	l := loader(t, &Set{Items: []Item{{Captions: []string{"a", "b", "c"}}}}, LoaderOptions{Batch: 1, Views: 2})
 	var said []string
+	var views [2]int
 	for step := range 300 {
 		b, err := l.Batch(context.Background(), step)
 		if err != nil || b.Pixels != nil {
 			t.Fatalf("%d pixels, %v: want none, as nothing decodes", len(b.Pixels), err)
 		}
-		said = append(said, b.Captions[0])
+		if said = append(said, b.Captions[0]); b.Captions[0] != string("abc"[b.Texts[0]]) {
+			t.Fatalf("caption %d is said to be %q", b.Texts[0], b.Captions[0])
+		}
+		views[b.Views[0]]++
 	}
 	orders := map[string]int{}
 	for turn := range slices.Chunk(said, 3) {
 		orders[strings.Join(turn, "")]++
+	}
+	if views != [2]int{150, 150} {
+		t.Errorf("the two views came %v times, want each as often", views)
 	}
 	if len(orders) != 6 {
 		t.Errorf("turns of the three captions: %v, want all six orders", orders)
@@ -290,6 +297,11 @@ func TestLoaderErrors(t *testing.T) {
 		}
 	}
 	l := loader(t, one, LoaderOptions{Batch: 9})
+	for _, err := range l.Views(context.Background(), 0) {
+		if !errors.Is(err, clipsearch.ErrInvalid) {
+			t.Errorf("views without a decoder: %v, want ErrInvalid", err)
+		}
+	}
 	if _, err := l.Batch(context.Background(), -1); !errors.Is(err, clipsearch.ErrInvalid) || l.BatchSize() != 1 || l.StepsPerEpoch() != 1 {
 		t.Errorf("step -1: %v; batch %d, %d steps", err, l.BatchSize(), l.StepsPerEpoch())
 	}

@@ -29,6 +29,11 @@ type Item struct {
 	inside   bool
 }
 
+// NewItem returns a picture that is a file of its own.
+func NewItem(file string, captions ...string) Item {
+	return Item{Name: file, Captions: captions, file: file}
+}
+
 // maxPicture is how many bytes of a picture are read: no camera writes more.
 const maxPicture = 256 << 20
 
@@ -76,7 +81,9 @@ type Options struct {
 	Limit        int  // take the first pictures only; all if zero
 	AllowMissing bool // leave out pictures that are not there, or have no caption
 
-	Exclude func(name string) bool // leaves out pictures of that file name; nil leaves out none
+	// Exclude leaves out pictures by the name of their file without its folder, or by what
+	// their members of a tar share; nil leaves out none.
+	Exclude func(name string) bool
 }
 
 // Read reads a set. Its error wraps [clipsearch.ErrInvalid] if what Data names cannot be
@@ -112,19 +119,24 @@ func Read(o Options) (*Set, error) {
 // add takes those pictures that are there and have captions.
 func (s *Set) add(all []picture, src *source, o Options) error {
 	var missing, silent []string
+	at := map[string]int{} // of pictures by their file: one that is named twice is one
 	for _, p := range all {
 		p.Captions = written(p.Captions)
 		file := p.file
-		if file == "" && !p.absent {
+		if file == "" && p.shard == "" {
 			file = p.find(src.dir, o.Images)
 		}
 		switch {
 		case len(p.Captions) == 0:
-			silent = append(silent, p.Name)
+			silent = append(silent, p.label())
 		case file == "":
-			missing = append(missing, p.Name)
+			missing = append(missing, p.label())
+		case !p.inside && at[file] > 0:
+			it := &s.Items[at[file]-1]
+			it.Captions = append(it.Captions, p.Captions...)
 		default:
-			s.Items = append(s.Items, Item{p.Name, p.Captions, file, p.at, p.size, p.inside})
+			at[file] = len(s.Items) + 1
+			s.Items = append(s.Items, Item{p.label(), p.Captions, file, p.at, p.size, p.inside})
 		}
 	}
 	s.Missing, s.Uncaptioned = len(missing), len(silent)

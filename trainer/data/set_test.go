@@ -59,6 +59,7 @@ func TestForms(t *testing.T) {
 		"lines.json":        `{"image":"a.jpg","caption":"one dog"}` + "\n\n" + `{"image":"a.jpg","caption":["two, dogs"]}` + "\n" + `{"file_name":"b.png","text":"three"}`,
 		"array.json":        `[{"image":"a.jpg","caption":"one dog"},{"image":"a.jpg","caption":"two, dogs"},{"image":"b.png","caption":"three"}]`,
 		"array-split.json":  `[{"image":"a.jpg","split":"train","captions":["one dog",""," two, dogs "]},{"image":"b.png","split":"Train","caption":"three"},{"image":"none.jpg","split":"val","caption":"x"}]`,
+		"twice.json":        `{"images":[{"filename":"a.jpg","sentences":[{"raw":"one dog"}]},{"filename":"b.png","sentences":[{"raw":"three"}]},{"filename":"a.jpg","sentences":[{"raw":"two, dogs"}]}]}`,
 		"one-karpathy.text": `{"images":[{"filename":"a.jpg","sentences":[{"raw":"one dog"},{"raw":"two, dogs"}]},{"filename":"b.png","sentences":[{"raw":"three"}]}]}`,
 	} {
 		dir := folder(t, map[string]string{name: text, "a.jpg": "", "images/b.png": ""})
@@ -153,6 +154,17 @@ func TestHoldOut(t *testing.T) {
 	slices.Reverse(lines)
 	if !maps.Equal(val, read("val", 1)) {
 		t.Error("the order of the file changes what is held out")
+	}
+}
+
+func TestNewItem(t *testing.T) {
+	dir := folder(t, map[string]string{"a.jpg": "bytes"})
+	it := NewItem(filepath.Join(dir, "a.jpg"), "one", "two")
+	if b, err := it.Read(); err != nil || string(b) != "bytes" || len(it.Captions) != 2 {
+		t.Errorf("%+v holds %q, %v", it, b, err)
+	}
+	if _, err := NewItem(filepath.Join(dir, "none.jpg"), "one").Read(); err == nil {
+		t.Error("a picture that is not there can be read")
 	}
 }
 

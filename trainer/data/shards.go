@@ -145,7 +145,7 @@ func openShard(shard string) ([]picture, error) {
 	}
 	all, err := indexTar(f, info.Size())
 	for i := range all {
-		if all[i].Name = filepath.Base(shard) + ":" + all[i].Name; all[i].inside {
+		if all[i].shard = shard; all[i].inside {
 			all[i].file = shard
 		}
 	}
@@ -207,7 +207,7 @@ func (x *tarIndex) add(r io.Reader, h *tar.Header, at int64) error {
 		if p.inside {
 			return nil // the first counts, as with names that are there twice
 		}
-		p.at, p.size, p.inside, p.absent = at, h.Size, true, false
+		p.at, p.size, p.inside = at, h.Size, true
 	case ext == ".txt" || ext == ".json":
 		text, err := io.ReadAll(io.LimitReader(r, maxCaption+1))
 		if err != nil {
@@ -225,7 +225,6 @@ func (x *tarIndex) add(r io.Reader, h *tar.Header, at int64) error {
 func (x *tarIndex) sample(name string) *picture {
 	if _, known := x.at[name]; !known {
 		x.gatherer.add(name, "")
-		x.all[len(x.all)-1].absent = true
 	}
 	return &x.all[x.at[name]]
 }

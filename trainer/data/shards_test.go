@@ -55,10 +55,23 @@ func TestShards(t *testing.T) {
 	}
 }
 
+func TestShardsExclude(t *testing.T) {
+	dir := folder(t, map[string]string{"s.tar": tarOf(t, "a/1.jpg", "x", "a/1.txt", "one", "2.jpg", "x", "2.txt", "two")})
+	s, err := Read(Options{Data: dir, Exclude: func(name string) bool { return name == "1" }})
+	if err != nil || pairs(s) != "s.tar:2: two" || s.Excluded != 1 {
+		t.Errorf("%+v, %v: want all but 1", s, err)
+	}
+}
+
 func TestShardErrors(t *testing.T) {
 	whole := tarOf(t, "1.jpg", strings.Repeat("x", 4000), "1.txt", "one")
+	var lies bytes.Buffer
+	if err := tar.NewWriter(&lies).WriteHeader(&tar.Header{Name: "1.jpg", Size: 1 << 40}); err != nil {
+		t.Fatal(err)
+	}
 	for name, tt := range map[string]struct{ content, want string }{
 		"cut in a picture": {whole[:2000], "shard DIR/s.tar"},
+		"a size that lies": {lies.String() + whole, "1.jpg: 1099511627776 bytes at"},
 		"cut in a header":  {whole[:4700], "behind 1 samples"},
 		"no tar":           {strings.Repeat("no tar ", 200), "shard DIR/s.tar"},
 		"empty":            {"", "no samples"},

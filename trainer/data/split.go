@@ -20,7 +20,15 @@ type picture struct {
 	file     string // where it is, if that is known already
 	at, size int64
 	inside   bool
-	absent   bool // it cannot be anywhere else
+	shard    string // it lies in, if it does
+}
+
+// label is what the picture is called: names are unique in their shard only.
+func (p picture) label() string {
+	if p.shard == "" {
+		return p.Name
+	}
+	return filepath.Base(p.shard) + ":" + p.Name
 }
 
 // base returns the name of the picture's file without its folder.
@@ -57,7 +65,7 @@ func (s *source) pick(o Options) ([]picture, error) {
 	if o.HoldOut > 0 && !s.has("val") {
 		held := s.heldOut(o.HoldOut, o.Seed)
 		split = func(p picture) string {
-			if held[p.Name] {
+			if held[p.label()] {
 				return "val"
 			}
 			return s.split(p)
@@ -111,8 +119,8 @@ func (s *source) heldOut(share float64, seed uint64) map[string]bool {
 	var all []ranked
 	for _, p := range s.pictures {
 		if slices.Contains(splitNames["train"], s.split(p)) {
-			sum := sha256.Sum256(binary.LittleEndian.AppendUint64([]byte(p.Name), seed))
-			all = append(all, ranked{p.Name, binary.LittleEndian.Uint64(sum[:])})
+			sum := sha256.Sum256(binary.LittleEndian.AppendUint64([]byte(p.label()), seed))
+			all = append(all, ranked{p.label(), binary.LittleEndian.Uint64(sum[:])})
 		}
 	}
 	slices.SortFunc(all, func(a, b ranked) int {

@@ -67,7 +67,7 @@ func parseTable(text []byte, comma rune) ([]picture, error) {
 			c, whole = named, len(row) == 2 && named.caption == 1
 			continue
 		}
-		if len(row) <= max(c.path, c.caption) || row[c.path] == "" {
+		if len(row) <= max(c.path, c.caption) || strings.TrimSpace(row[c.path]) == "" {
 			return nil, invalid("line %d has %d columns: it must have the path of a picture and a caption, with %q between them", line, len(row), comma)
 		}
 		split := ""

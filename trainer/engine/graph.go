@@ -114,6 +114,7 @@ func (b *building) chunks(side Side, c *call, n int) (features []*onnx.Value, at
 	if b.e.o.Chunk > 0 {
 		size = b.e.o.Chunk
 	}
+	b.g.Reuse((n + size - 1) / size)
 	for i := 0; i < n; i += size {
 		features, at = append(features, b.tower(side, c, i, min(size, n-i))), append(at, i)
 	}

@@ -186,10 +186,12 @@ type Setting struct {
 }
 
 func settings(c trainer.Config) []Setting {
-	defaults := trainer.Keys()
+	usual := trainer.Defaults()
+	usual.Init, usual.Train.LockImage = c.Init, c.Train.LockImage // which decide other defaults
+	defaults := usual.Complete().Keys()
 	var list []Setting
 	for i, k := range c.Keys() {
-		list = append(list, Setting{k.Name, k.JSON(), k.Doc, k.JSON() != defaults[i].JSON()})
+		list = append(list, Setting{k.Name, k.JSON(), k.Doc, k.Name == "train.lock_image" && c.Train.LockImage || k.JSON() != defaults[i].JSON()})
 	}
 	return list
 }
