@@ -161,6 +161,12 @@ func foldWhere(cond, a, b *array, dims []int64) *array {
 	return out
 }
 
+// reductions are what adds an element up, and what it begins with.
+var reductions = map[string]struct {
+	op    string
+	start float64
+}{"ReduceSum": {"Add", 0}, "ReduceMean": {"Add", 0}, "ReduceProd": {"Mul", 1}, "ReduceMax": {"Max", math.Inf(-1)}, "ReduceMin": {"Min", math.Inf(1)}}
+
 // foldReduce is a reduction over the dimensions that over names, which stay as 1.
 func foldReduce(op string, a *array, over []int) (*array, error) {
 	dims, s := slices.Clone(a.dims), strides(a.dims)
@@ -173,14 +179,14 @@ func foldReduce(op string, a *array, over []int) (*array, error) {
 	for _, d := range over {
 		to[d] = 0
 	}
-	start, ok := map[string]float64{"ReduceSum": 0, "ReduceMean": 0, "ReduceProd": 1, "ReduceMax": 0, "ReduceMin": 0}[op]
-	if !ok || count == 0 && op != "ReduceSum" && op != "ReduceProd" {
+	rule, ok := reductions[op]
+	if !ok || count == 0 && math.IsInf(rule.start, 0) || count == 0 && op == "ReduceMean" {
 		return nil, fmt.Errorf("%s over %d elements", op, count)
 	}
 	out := newArray(a.typ, dims)
 	seen := make([]bool, out.len())
 	for i := range out.len() {
-		out.put(i, start)
+		out.put(i, rule.start)
 	}
 	for i := range a.len() {
 		at, rest := int64(0), i
@@ -188,7 +194,11 @@ func foldReduce(op string, a *array, over []int) (*array, error) {
 			at += rest / s[d] * to[d]
 			rest %= s[d]
 		}
-		out.reduce(op, at, a, i, !seen[at])
+		if !seen[at] && math.IsInf(rule.start, 0) {
+			out.set(at, a, i)
+		} else {
+			out.join(rule.op, at, a, i)
+		}
 		seen[at] = true
 	}
 	if op == "ReduceMean" {
@@ -211,16 +221,12 @@ func (a *array) put(i int64, v float64) {
 	}
 }
 
-// reduce takes element j of b into i, which is the first that i meets or not.
-func (a *array) reduce(op string, i int64, b *array, j int64, first bool) {
-	name := map[string]string{"ReduceSum": "Add", "ReduceMean": "Add", "ReduceProd": "Mul", "ReduceMax": "Max", "ReduceMin": "Min"}[op]
-	switch {
-	case first && (name == "Max" || name == "Min"):
-		a.set(i, b, j)
-	case a.isFloat():
-		a.floats[i] = floatOps[name](a.floats[i], b.floats[j])
-	default:
-		a.ints[i], _ = foldInts(name, a.ints[i], b.ints[j])
+// join applies an operator to element i and element j of b.
+func (a *array) join(op string, i int64, b *array, j int64) {
+	if a.isFloat() {
+		a.floats[i] = floatOps[op](a.floats[i], b.floats[j])
+	} else {
+		a.ints[i], _ = foldInts(op, a.ints[i], b.ints[j])
 	}
 }
 
@@ -245,7 +251,7 @@ func foldSum(a *array, axis int) *array {
 	for i := range out.len() {
 		out.set(i, a, i)
 		if i/s%a.dims[axis] > 0 {
-			out.reduce("ReduceSum", i, out, i-s, false)
+			out.join("Add", i, out, i-s)
 		}
 	}
 	return out

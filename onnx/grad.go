@@ -104,7 +104,7 @@ func (b *backward) seed(out, seed *Value) {
 	case !b.wants(out):
 		return
 	case seed == nil:
-		seed = b.g.expand(b.g.number(out.typ, 1), out.shape)
+		seed = b.g.ExpandTo(b.g.number(out.typ, 1), out.shape...)
 	case !slices.Equal(seed.shape, out.shape) || seed.typ != out.typ:
 		b.g.failf("the gradient of %v with the seed %v", out, seed)
 	}
@@ -171,10 +171,8 @@ func (g *Graph) dims(v *Value) []int64 {
 // needs its numbers.
 func (b *backward) constant(n *Node, i int) *Tensor {
 	v := b.in(n, i)
-	for _, t := range b.g.m.Initializers {
-		if v != nil && t.Name == v.name {
-			return t
-		}
+	if v != nil && v.tensor != nil {
+		return v.tensor
 	}
 	b.g.failf("the gradient of %s: its input %d, %v, must be a constant", n.Op, i, v)
 	return nil

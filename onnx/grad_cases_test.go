@@ -180,12 +180,14 @@ func convs() []gradCase {
 		"3x3 in groups": {[4]int64{2, 4, 5, 4}, [4]int64{6, 2, 3, 3}, onnx.Conv2D{Pad: 1, Groups: 2}},
 		"steps, groups": {[4]int64{2, 4, 6, 4}, [4]int64{6, 2, 3, 3}, onnx.Conv2D{Pad: 1, Groups: 2, Stride: 2}},
 		"wide padding":  {[4]int64{1, 2, 4, 4}, [4]int64{2, 2, 2, 2}, onnx.Conv2D{Pad: 2}},
+		"uneven pads":   {[4]int64{2, 3, 5, 6}, [4]int64{2, 3, 3, 3}, onnx.Conv2D{More: [4]int{0, 1, 2, 1}}},
+		"uneven, steps": {[4]int64{2, 3, 6, 8}, [4]int64{2, 3, 3, 3}, onnx.Conv2D{Stride: 2, More: [4]int{0, 0, 1, 1}}},
 		"patches":       {[4]int64{2, 3, 7, 4}, [4]int64{5, 3, 2, 2}, onnx.Conv2D{Stride: 2}},
 		"7x7":           {[4]int64{1, 2, 9, 8}, [4]int64{2, 2, 7, 7}, onnx.Conv2D{Stride: 2, Pad: 3}},
 	} {
 		cases = append(cases, of("Conv "+name, func(g *onnx.Graph, x []operand) operand { return g.Conv(x[0], x[1], x[2], c.how) }, drawn(c.x[:]...), drawn(c.k[:]...), drawn(c.k[0])))
 	}
-	for _, how := range []onnx.Conv2D{{Pad: 1}, {Pad: 1, Stride: 2}, {}} {
+	for _, how := range []onnx.Conv2D{{Pad: 1}, {Pad: 1, Stride: 2}, {}, {Stride: 2, More: [4]int{0, 0, 1, 1}}} {
 		how.Groups = 3
 		cases = append(cases, of1(fmt.Sprintf("depthwise Conv, stride %d, pad %d", how.Stride, how.Pad), func(g *onnx.Graph, x operand) operand {
 			k := make([]float32, 54)

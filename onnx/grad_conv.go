@@ -158,7 +158,7 @@ func (b *backward) tapKernel(x, k, dy *Value, w window) {
 // order of the kernel's rows.
 func (b *backward) taps(x *Value, w window) []*Value {
 	if slices.Max(w.pads[:]) > 0 {
-		x = b.g.pad(x, []int64{0, 0, w.pads[0], w.pads[1], 0, 0, w.pads[2], w.pads[3]})
+		x = b.g.Pad(x, []int64{0, 0, w.pads[0], w.pads[1]}, []int64{0, 0, w.pads[2], w.pads[3]}, 0)
 	}
 	shape := Shape{x.shape[0], x.shape[1], N(w.out[0]), N(w.out[1])}
 	var taps []*Value

@@ -38,11 +38,10 @@ type run struct{ from, size int64 }
 
 // runs cuts ids into runs; none if they are no constant. n rows there are.
 func (b *backward) runs(ids *Value, n int64) []run {
-	i := slices.IndexFunc(b.g.m.Initializers, func(t *Tensor) bool { return t.Name == ids.name })
-	if i < 0 {
+	if ids.tensor == nil {
 		return nil
 	}
-	list, err := b.g.m.Initializers[i].Int64s()
+	list, err := ids.tensor.Int64s()
 	if err != nil {
 		return nil
 	}

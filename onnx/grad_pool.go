@@ -15,11 +15,11 @@ func (b *backward) averagePool(n *Node) {
 	}
 	dy = g.Mul(dy, g.number(dy.typ, 1/float64(w.size[0]*w.size[1])))
 	dy = g.view(dy, x.shape[0], x.shape[1], N(w.out[0]), N(1), N(w.out[1]), N(1))
-	dy = g.expand(dy, Shape{x.shape[0], x.shape[1], N(w.out[0]), N(w.size[0]), N(w.out[1]), N(w.size[1])})
+	dy = g.ExpandTo(dy, x.shape[0], x.shape[1], N(w.out[0]), N(w.size[0]), N(w.out[1]), N(w.size[1]))
 	covered := [2]int64{w.out[0] * w.size[0], w.out[1] * w.size[1]}
 	dy = g.view(dy, x.shape[0], x.shape[1], N(covered[0]), N(covered[1]))
 	if covered != w.in {
-		dy = g.pad(dy, []int64{0, 0, 0, 0, 0, 0, w.in[0] - covered[0], w.in[1] - covered[1]})
+		dy = g.Pad(dy, make([]int64, 4), []int64{0, 0, w.in[0] - covered[0], w.in[1] - covered[1]}, 0)
 	}
 	b.add(x, dy)
 }

@@ -43,10 +43,10 @@ func (b *backward) reduction(n *Node) {
 	y, dy := g.view(b.out(n), kept...), g.view(b.grad(n), kept...)
 	switch n.Op {
 	case "ReduceSum":
-		b.add(x, g.expand(dy, x.shape))
+		b.add(x, g.ExpandTo(dy, x.shape...))
 	case "ReduceMean":
 		size, _ := count.Known()
-		b.add(x, g.expand(g.Mul(dy, g.number(dy.typ, 1/float64(size))), x.shape))
+		b.add(x, g.ExpandTo(g.Mul(dy, g.number(dy.typ, 1/float64(size))), x.shape...))
 	case "ReduceMax":
 		largest := g.Cast(g.Equal(x, y), x.typ)
 		var over []int

@@ -72,7 +72,7 @@ func (b *backward) slice(n *Node) {
 	if b.in(n, 4) != nil && slices.ContainsFunc(b.int64s(n, 4), func(step int64) bool { return step != 1 }) {
 		b.g.failf("no gradient is known of a Slice of %v in steps", x)
 	}
-	sizes, pads := b.dims(dy), make([]int64, 2*len(dims))
+	sizes, before, after := b.dims(dy), make([]int64, len(dims)), make([]int64, len(dims))
 	for i, from := range starts {
 		a := b.g.axis(x, int(axes[i]))
 		if from < 0 {
@@ -83,9 +83,9 @@ func (b *backward) slice(n *Node) {
 			b.addPart(x, a, from, dy)
 			return
 		}
-		pads[a], pads[a+len(dims)] = from, dims[a]-from-sizes[a]
+		before[a], after[a] = from, dims[a]-from-sizes[a]
 	}
-	b.add(x, b.g.pad(dy, pads))
+	b.add(x, b.g.Pad(dy, before, after, 0))
 }
 
 func (b *backward) pad(n *Node) {

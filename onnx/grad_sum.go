@@ -127,9 +127,13 @@ func (b *backward) total(x *Value) *Value {
 		b.join(x, parts)
 	}
 	if len(s.rows) > 0 {
-		rows := s.rows
+		ids, grads := b.g.gathered(s.rows)
 		s.rows = nil
-		b.scatter(x, rows)
+		if b.g.tables[x] {
+			b.g.lookups[x] = gives{ids, grads}
+		} else {
+			b.scatter(x, ids, grads)
+		}
 	}
 	return s.total
 }
@@ -171,28 +175,49 @@ func (b *backward) between(x *Value, axis int, from int64, v *Value) *Value {
 	if size == n {
 		return v
 	}
-	pads := make([]int64, 2*len(x.shape))
-	pads[axis], pads[axis+len(x.shape)] = from, n-from-size
-	return b.g.pad(v, pads)
+	before, after := make([]int64, len(x.shape)), make([]int64, len(x.shape))
+	before[axis], after[axis] = from, n-from-size
+	return b.g.Pad(v, before, after, 0)
+}
+
+// KeepRows has [Graph.Backward] leave the gradients of the rows that are looked up in
+// the tables, which are among its xs, as they are ([Graph.Lookups]). Those of a
+// vocabulary are few beside the table.
+func (g *Graph) KeepRows(tables ...*Value) {
+	for _, t := range tables {
+		g.tables[t] = true
+	}
+}
+
+// Lookups returns what a table's gradient lacks after [Graph.KeepRows]: grads [N,...] is
+// to be added to its rows ids [N], which may name one twice. Both are nil where nothing
+// is looked up.
+func (g *Graph) Lookups(table *Value) (ids, grads *Value) {
+	l := g.lookups[table]
+	return l.ids, l.grad
+}
+
+// gathered joins the gradients of rows.
+func (g *Graph) gathered(rows []gives) (id, grad *Value) {
+	if len(rows) == 1 {
+		return rows[0].ids, rows[0].grad
+	}
+	var ids, grads []*Value
+	for _, r := range rows {
+		ids, grads = append(ids, r.ids), append(grads, r.grad)
+	}
+	return g.Concat(0, ids...), g.Concat(0, grads...)
 }
 
 // scatter adds the gradients of rows to the table x they were read from. ONNX Runtime
 // runs ScatterND on several threads, which lose sums where an id comes twice, and
 // ScatterElements on one.
-func (b *backward) scatter(x *Value, rows []gives) {
-	var ids, grads []*Value
-	for _, r := range rows {
-		ids, grads = append(ids, r.ids), append(grads, r.grad)
-	}
-	id, grad := ids[0], grads[0]
-	if len(ids) > 1 {
-		id, grad = b.g.Concat(0, ids...), b.g.Concat(0, grads...)
-	}
+func (b *backward) scatter(x, id, grad *Value) {
 	at := b.g.view(b.g.Cast(id, Int32), append(Shape{id.shape[0]}, slices.Repeat(Shape{N(1)}, len(x.shape)-1)...)...)
 	s := b.sums[x]
 	if s.total == nil {
-		s.total = b.g.expand(b.g.number(x.typ, 0), x.shape)
+		s.total = b.g.ExpandTo(b.g.number(x.typ, 0), x.shape...)
 	}
-	s.total = b.g.node("ScatterElements", x.typ, x.shape, []*Value{s.total, b.g.expand(at, grad.shape), grad},
+	s.total = b.g.node("ScatterElements", x.typ, x.shape, []*Value{s.total, b.g.ExpandTo(at, grad.shape...), grad},
 		Attr{"axis", int64(0)}, Attr{"reduction", "add"})
 }

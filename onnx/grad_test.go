@@ -160,7 +160,7 @@ func (c gradCase) check(t testing.TB, m *onnx.Model, in map[string]array) map[st
 }
 
 func cases() []gradCase {
-	return slices.Concat(elementCases, layerCases, shapeCases, convCases, []gradCase{blockCase})
+	return slices.Concat(elementCases, layerCases, shapeCases, convCases, trainCases, []gradCase{blockCase})
 }
 
 func TestGradients(t *testing.T) {

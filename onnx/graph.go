@@ -28,8 +28,10 @@ type Graph struct {
 	opset  int64 // of ONNX's own operators
 	masks  []DropoutMask
 
-	reuse    int  // see Reuse
-	training bool // static shapes, operators that have gradients: see BuildTraining
+	tables   map[*Value]bool  // see KeepRows
+	lookups  map[*Value]gives // of each of them
+	reuse    int              // see Reuse
+	training bool             // static shapes, operators that have gradients: see BuildTraining
 }
 
 // Value is a value in a graph under construction.
@@ -64,7 +66,7 @@ type misfit struct{ error }
 func Build(name string, f func(g *Graph)) (*Model, error) { return build(name, false, f) }
 
 func build(name string, training bool, f func(g *Graph)) (m *Model, err error) {
-	g := &Graph{values: map[string]*Value{}, shared: map[string]*Value{}, opset: opset, training: training}
+	g := &Graph{values: map[string]*Value{}, shared: map[string]*Value{}, tables: map[*Value]bool{}, lookups: map[*Value]gives{}, opset: opset, training: training}
 	g.m = Model{IR: irVersion, Producer: Producer, Opsets: []Opset{{"", opset}, {microsoft, 1}}, Name: name}
 	defer func() {
 		if r := recover(); r != nil {

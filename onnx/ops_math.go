@@ -148,30 +148,6 @@ func (g *Graph) ones(dims ...int64) *Value {
 	})
 }
 
-// expand repeats x so that it gets the shape, whose dimensions are numbers.
-func (g *Graph) expand(x *Value, shape Shape) *Value {
-	if slices.Equal(x.shape, shape) {
-		return x
-	}
-	dims := g.dims(&Value{name: x.name, shape: shape})
-	return g.node("Expand", x.typ, shape, []*Value{x, g.Int64s(dims...)})
-}
-
-// pad puts zeros around x: as many before, then behind, each dimension.
-func (g *Graph) pad(x *Value, pads []int64) *Value {
-	shape := slices.Clone(x.shape)
-	for i := range shape {
-		n, known := shape[i].Known()
-		if extra := pads[i] + pads[i+len(shape)]; extra != 0 {
-			if !known {
-				g.failf("pad %v by %v", x, pads)
-			}
-			shape[i] = N(n + extra)
-		}
-	}
-	return g.node("Pad", x.typ, shape, []*Value{x, g.Int64s(pads...), g.number(x.typ, 0)})
-}
-
 // view is a Reshape of what x is a Reshape of. It is for gradients: a gradient by x
 // itself would not see what passes it by.
 func (g *Graph) view(x *Value, dims ...Dim) *Value {

@@ -21,6 +21,9 @@ func (g *Graph) ExpandTo(x *Value, dims ...Dim) *Value {
 	if !ok || !slices.Equal(shape, Shape(dims)) {
 		g.failf("expand %v to %v", x, Shape(dims))
 	}
+	if slices.Equal(x.shape, shape) {
+		return x
+	}
 	target := make([]int64, len(dims))
 	for i, d := range dims {
 		if target[i], ok = d.Known(); !ok {
@@ -42,5 +45,5 @@ func (g *Graph) Pad(x *Value, before, after []int64, v float32) *Value {
 			shape[i] = N(n + before[i] + after[i])
 		}
 	}
-	return g.node("Pad", x.typ, shape, []*Value{x, g.Int64s(slices.Concat(before, after)...), g.Scalar(v)})
+	return g.node("Pad", x.typ, shape, []*Value{x, g.Int64s(slices.Concat(before, after)...), g.number(x.typ, float64(v))})
 }

@@ -244,7 +244,7 @@ func (g *Graph) Expand(x, like *Value) *Value {
 		g.failf("expand %v to %v", x, like)
 	}
 	if g.training {
-		return g.expand(x, like.shape)
+		return g.ExpandTo(x, like.shape...)
 	}
 	return g.node("Expand", x.typ, like.shape, []*Value{x, g.ShapeOf(like)})
 }

@@ -135,7 +135,9 @@ func (s *split) follow(trained func(*Tensor) bool) bool {
 	return slices.ContainsFunc(s.m.Outputs, func(p Port) bool { return s.trained[p.Name] })
 }
 
-func isShape(n *Node) bool { return n.Domain == "" && (n.Op == "Shape" || n.Op == "Size") }
+func isShape(n *Node) bool {
+	return n.Domain == "" && (n.Op == "Shape" || n.Op == "Size") && len(n.Inputs) == 1 && len(n.Outputs) == 1
+}
 
 // choose finds the nodes of rest: those that are trained, and what they read of what is
 // cheap. Where only the shape of a frozen value is asked for, it is not read.

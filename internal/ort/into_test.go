@@ -58,3 +58,43 @@ func TestRunIntoMistakes(t *testing.T) {
 		t.Error("RunInto after Close: no error")
 	}
 }
+
+// TestTraining: sessions of a trainer come and go, and with the last of them the memory
+// that they shared.
+func TestTraining(t *testing.T) {
+	start(t)
+	open := func() *ort.Session {
+		s, err := ort.OpenFile("testdata/external.onnx", []string{"x"}, []string{"y"}, ort.Options{Training: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	run := func(s *ort.Session) {
+		t.Helper()
+		out, err := s.Run(ort.Tensor{Shape: []int64{1, 3}, F32: []float32{1, 1, 0}})
+		if diff := cmp.Diff([]ort.Tensor{{Shape: []int64{1, 2}, F32: []float32{4, 6}}}, out); err != nil || diff != "" {
+			t.Errorf("Run: %v (-want +got):\n%s", err, diff)
+		}
+	}
+	for range 2 {
+		a, b := open(), open()
+		run(a)
+		run(b)
+		if err := a.Close(); err != nil {
+			t.Error(err)
+		}
+		run(b)
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := ort.OpenFile("testdata/make.py", []string{"x"}, []string{"y"}, ort.Options{Training: true}); err == nil {
+		t.Error("a script as a graph: no error")
+	}
+	s := open()
+	run(s)
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -38,8 +38,9 @@ type Options struct {
 
 // Session is a loaded graph. Its methods may be called from several goroutines.
 type Session struct {
-	inputs  []string
-	outputs int
+	inputs   []string
+	outputs  int
+	training bool // in the arena
 
 	mu      sync.RWMutex // Run reads, Close writes
 	session *onnx.DynamicAdvancedSession
@@ -88,11 +89,19 @@ func open(g graph.Graph, in, out []string, o Options, load func(*onnx.SessionOpt
 		return nil, err
 	}
 	defer so.Destroy()
+	if o.Training {
+		if err := joinArena(); err != nil {
+			return nil, err
+		}
+	}
 	s, err := load(so)
 	if err != nil {
+		if o.Training {
+			err = errors.Join(err, leaveArena())
+		}
 		return nil, fmt.Errorf("%s: %w", oneLine(err.Error()), clipsearch.ErrInvalid)
 	}
-	return &Session{session: s, inputs: in, outputs: len(out)}, nil
+	return &Session{session: s, inputs: in, outputs: len(out), training: o.Training}, nil
 }
 
 // runnable says why Run could not be given, or give, the named ports. Types that
@@ -138,6 +147,9 @@ func sessionOptions(o Options) (*onnx.SessionOptions, error) {
 	if o.Varying || o.Training {
 		err = errors.Join(err, so.SetMemPattern(false))
 	}
+	if o.Training {
+		err = errors.Join(err, so.AddSessionConfigEntry("session.use_env_allocators", "1"))
+	}
 	if o.Folder != "" {
 		err = errors.Join(err, so.AddSessionConfigEntry("session.model_external_initializers_file_folder_path", o.Folder))
 	}
@@ -169,7 +181,11 @@ func (s *Session) Close() error {
 	session := s.session
 	s.session = nil
 	defer giveBack()
-	return session.Destroy()
+	err := session.Destroy()
+	if s.training {
+		err = errors.Join(err, leaveArena())
+	}
+	return err
 }
 
 // Run evaluates the graph. The inputs are read in place, not copied, and must

@@ -118,6 +118,7 @@ type Engine struct {
 	programs cache
 	other    []float32 // gradients of the streams and parts after the first
 	work     buffers
+	large    int64 // parameters of so many numbers are tables, see building.tables
 }
 
 // New reads the initial weights. Graphs are built when a step comes with a new shape.
@@ -131,7 +132,7 @@ func New(o Options) (*Engine, error) {
 	if err := check(o); err != nil {
 		return nil, fmt.Errorf("%w: %w", err, clipsearch.ErrInvalid)
 	}
-	e := &Engine{o: o, work: buffers{loss: make([]float32, 1)}, byName: map[string]int{}, Losses: make([]float64, len(o.Streams))}
+	e := &Engine{o: o, work: buffers{loss: make([]float32, 1)}, large: 1 << 18, byName: map[string]int{}, Losses: make([]float64, len(o.Streams))}
 	sources, err := e.gather()
 	if err != nil {
 		return nil, err

@@ -173,11 +173,36 @@ func (b *building) backward(features, seeds []*onnx.Value) {
 	for k, i := range used {
 		xs[k] = b.inputs[i]
 	}
+	b.g.KeepRows(b.tables(xs)...)
 	for k, d := range b.g.Backward(features, seeds, xs) {
 		if d != nil {
 			b.gradient(used[k], d)
 		}
+		if ids, rows := b.g.Lookups(xs[k]); ids != nil {
+			b.lookup(used[k], ids, rows)
+		}
 	}
+}
+
+// tables are the parameters that are large: a graph would fill them with zeros for a
+// few rows, and to add those is quicker here.
+func (b *building) tables(xs []*onnx.Value) (list []*onnx.Value) {
+	for _, x := range xs {
+		if n, _ := x.Shape().Size().Known(); n >= b.e.large && len(x.Shape()) == 2 {
+			list = append(list, x)
+		}
+	}
+	return list
+}
+
+// lookup has the gradients of rows of a parameter be added to it after a run.
+func (b *building) lookup(i int, ids, rows *onnx.Value) {
+	p := b.e.Params[i]
+	n, _ := ids.Shape()[0].Known()
+	l := lookup{p, make([]int64, n), make([]float32, n*p.Dims[1])}
+	b.output("ids/"+p.Name, b.g.Cast(ids, onnx.Int64), func(*call) Tensor { return Tensor{Shape: []int64{n}, I64: l.ids} })
+	b.output("rows/"+p.Name, b.g.Reshape(rows, onnx.N(n), onnx.N(p.Dims[1])), func(*call) Tensor { return Tensor{Shape: []int64{n, p.Dims[1]}, F32: l.rows} })
+	b.p.lookups = append(b.p.lookups, l)
 }
 
 // gradient makes d that of a parameter.

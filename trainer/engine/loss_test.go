@@ -10,6 +10,7 @@ import (
 
 	"github.com/adrg/xdg"
 
+	"github.com/clipsearch/clipsearch/internal/npy"
 	"github.com/clipsearch/clipsearch/internal/ort"
 	"github.com/clipsearch/clipsearch/onnx"
 	"github.com/clipsearch/clipsearch/runtime"
@@ -121,4 +122,57 @@ func runLoss(t *testing.T, c lossCase) []ort.Tensor {
 		t.Fatal(err)
 	}
 	return got
+}
+
+// TestInfoNCEFixture compares with the shared fixture, where it is.
+func TestInfoNCEFixture(t *testing.T) {
+	startRuntime(t)
+	const dir = "../../../shared/fixtures/metrics/infonce/"
+	data, err := os.ReadFile(dir + "expect.json")
+	if err != nil {
+		t.Skipf("the fixtures are not there: %v", err)
+	}
+	var expect struct {
+		Loss  float64 `json:"loss"`
+		Scale float32 `json:"logit_scale"`
+		Grad  float64 `json:"grad_logit_scale"`
+	}
+	if err := json.Unmarshal(data, &expect); err != nil {
+		t.Fatal(err)
+	}
+	image, rows := matrix(t, dir+"image.npy")
+	text, _ := matrix(t, dir+"text.npy")
+	gradImage, _ := matrix(t, dir+"grad_image.npy")
+	gradText, _ := matrix(t, dir+"grad_text.npy")
+	pairs, err := new(Engine).pairs(nil, rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkLoss(t, "fixture", lossCase{
+		Loss: InfoNCE, Rows: rows, Scale: expect.Scale, Pairs: pairs, Image: narrow(image), Text: narrow(text),
+		Value: expect.Loss, GradScale: expect.Grad, GradImage: gradImage, GradText: gradText,
+	}, 2e-6)
+}
+
+// matrix reads a .npy file and returns its rows, too.
+func matrix(t *testing.T, path string) (list []float64, rows int) {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	a, err := npy.ReadFloat64(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.Data, a.Shape[0]
+}
+
+func narrow(list []float64) []float32 {
+	out := make([]float32, len(list))
+	for i, v := range list {
+		out[i] = float32(v)
+	}
+	return out
 }

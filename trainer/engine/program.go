@@ -1,11 +1,14 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/clipsearch/clipsearch/internal/ort"
 	"github.com/clipsearch/clipsearch/onnx"
+	"github.com/clipsearch/clipsearch/trainer/optim"
 )
 
 // program is a graph that is ready to run, and where its tensors come from and go to.
@@ -15,6 +18,34 @@ type program struct {
 	// params are those whose gradients it computes, as ranges of G.
 	params []span
 	dim    int // of the features, if it computes them
+	// lookups are gradients of rows that are to be added to G.
+	lookups []lookup
+}
+
+// lookup is the gradients of the rows of a parameter that ids name, one or more times.
+type lookup struct {
+	param Param
+	ids   []int64
+	rows  []float32
+}
+
+// add adds them to the parameter's gradient. Each thread takes a part of the columns,
+// so that the order of additions is that of the ids.
+func (l lookup) add(g []float32, threads int) {
+	g = l.param.of(g)
+	width := int(l.param.Dims[1])
+	optim.Each(threads, func(k int) {
+		from, to := k*width/threads, (k+1)*width/threads
+		for i, id := range l.ids {
+			if id < 0 { // from the end, as ONNX counts
+				id += l.param.Dims[0]
+			}
+			sum := g[int(id)*width+from : int(id)*width+to]
+			for j, v := range l.rows[i*width+from : i*width+to] {
+				sum[j] += v
+			}
+		}
+	})
 }
 
 // port is an input or output and the memory that a call has for it.
@@ -72,6 +103,23 @@ func (p *program) open(m *onnx.Model, o ort.Options) error {
 	}
 	p.session, err = ort.Open(graph, names(p.in), names(p.out), o)
 	return err
+}
+
+// clear sets the gradients to zero that a run does not write.
+func (p *program) clear(g []float32) {
+	at := 0
+	for _, s := range slices.SortedFunc(slices.Values(p.params), func(a, b span) int { return cmp.Compare(a.from, b.from) }) {
+		clear(g[at:s.from])
+		at = s.to
+	}
+	clear(g[at:])
+}
+
+// add adds the gradients of rows to G.
+func (p *program) add(e *Engine) {
+	for _, l := range p.lookups {
+		l.add(e.G, e.o.Threads)
+	}
 }
 
 func (p *program) close() error {

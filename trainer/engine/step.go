@@ -40,7 +40,6 @@ func (e *Engine) Step(step int, in []Inputs) (loss float64, err error) {
 	if len(in) != len(e.o.Streams) {
 		return 0, fmt.Errorf("%d batches for %d streams", len(in), len(e.o.Streams))
 	}
-	clear(e.G)
 	for i, batch := range in {
 		c, err := e.call(step, i, batch)
 		if err == nil {
@@ -58,17 +57,25 @@ func (e *Engine) Step(step int, in []Inputs) (loss float64, err error) {
 // stream adds the gradients of one batch.
 func (e *Engine) stream(c *call) error {
 	if e.o.GradCache {
+		if c.stream == 0 {
+			clear(e.G)
+		}
 		return e.parts(c)
 	}
 	p, err := e.whole(c)
 	if err != nil {
 		return err
 	}
-	if c.stream == 0 {
-		c.grads = e.G
-		return p.run(c)
+	if c.stream > 0 {
+		return e.accumulate(p, c)
 	}
-	return e.accumulate(p, c)
+	c.grads = e.G
+	p.clear(e.G)
+	if err := p.run(c); err != nil {
+		return err
+	}
+	p.add(e)
+	return nil
 }
 
 // accumulate adds a program's gradients to G. They have memory of their own first,
@@ -84,6 +91,7 @@ func (e *Engine) accumulate(p *program, c *call) error {
 	for _, s := range p.params {
 		optim.Add(e.G[s.from:s.to], e.other[s.from:s.to], e.o.Threads)
 	}
+	p.add(e)
 	return nil
 }
 

@@ -26,6 +26,16 @@ func blocks(n, threads int, f func(i, from, to int)) {
 	others.Wait()
 }
 
+// Each calls f with 0 to n-1, on n goroutines.
+func Each(n int, f func(k int)) {
+	var others sync.WaitGroup
+	for k := 1; k < n; k++ {
+		others.Go(func() { f(k) })
+	}
+	f(0)
+	others.Wait()
+}
+
 // Blocks calls f for ranges that make up [0,n), on so many goroutines.
 func Blocks(n, threads int, f func(from, to int)) {
 	blocks(n, threads, func(_, from, to int) { f(from, to) })
