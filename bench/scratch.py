@@ -100,7 +100,7 @@ def coloured(x, o, rng):
 
 
 class Feed:
-    """Batches, made ahead by a thread: every picture once in an epoch, with one of its captions."""
+    """Batches, made ahead by a thread: every picture once in an epoch, with its captions in turn."""
 
     def __init__(self, config, side, normal, pixels, captions, texts):
         self.config, self.side, self.normal, self.pixels = config, side, normal, pixels
@@ -115,13 +115,16 @@ class Feed:
 
         o, rng = self.config["augment"], np.random.default_rng(self.config["seed"])
         n = min(self.config["data"]["batch"], len(self.pixels))
+        turns = [[] for _ in self.ids]
         while True:
             order = rng.permutation(len(self.pixels))
+            for turn, ids in zip(turns, self.ids):  # each caption once before any comes again
+                turn[:] = turn[1:] or list(rng.permutation(len(ids)))
             for at in range(0, len(order) - n + 1, n):
                 rows = order[at : at + n]
                 x = np.stack([crop(self.pixels[i], self.side, o, self.mirror[i], rng) for i in rows])
                 x = coloured(torch.from_numpy(x).permute(0, 3, 1, 2).float() / 255, o, rng)
-                y = np.stack([self.ids[i][rng.integers(len(self.ids[i]))] for i in rows])
+                y = np.stack([self.ids[i][turns[i][0]] for i in rows])
                 self.ready.put((self.normal(x), torch.from_numpy(y)))
 
 

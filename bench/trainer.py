@@ -77,7 +77,7 @@ class Side:
     def __init__(self, command, where, name, env={}, **more):
         self.p = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **env})
         s = SHAPES[name]
-        self.seconds, self.losses = [], []
+        self.seconds, self.losses, self.worked = [], [], []
         self.ask(model=str(where), batch=s["batch"], pixels=s["pixels"], context=s["context"], threads=THREADS, **ADAM, **more)
 
     def ask(self, **order):
@@ -89,9 +89,16 @@ class Side:
         return json.loads(line)
 
     def burst(self, steps):
+        before = self.work()
         for t, loss in self.ask(steps=steps)["steps"]:
             self.seconds.append(t)
             self.losses.append(loss)
+        self.worked.append((self.work() - before) / steps)
+
+    def work(self):
+        """The seconds that its threads have run: on a machine that is not quiet they tell more than the clock."""
+        user, kernel = open(f"/proc/{self.p.pid}/stat").read().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(kernel)) / os.sysconf("SC_CLK_TCK")
 
     def close(self):
         """Ends the process; the answer is the most memory that it ever held, in bytes."""
@@ -189,15 +196,16 @@ def speed(bench, folder, name):
     for i in range(s["steps"] // 2):
         for side in sides.values():
             side.burst(2)
-    print(f"{name}: batch {s['batch']}, {s['pixels']} px, {s['act']}, {THREADS} threads, {s['steps']} steps: seconds a step (median, least), last loss, most memory in GB")
-    median, held = {}, {}
+    print(f"{name}: batch {s['batch']}, {s['pixels']} px, {s['act']}, {THREADS} threads, {s['steps']} steps: seconds a step (median, least; of all threads), last loss, most memory in GB")
+    median, worked, held = {}, {}, {}
     for key, side in sides.items():
-        median[key], held[key] = float(np.median(side.seconds[2:])), side.close()
-        note(key, median[key], min(side.seconds[2:]), side.losses[-1], held[key] / 1e9)
+        median[key], worked[key], held[key] = float(np.median(side.seconds[2:])), float(np.median(side.worked[1:])), side.close()
+        note(key, median[key], min(side.seconds[2:]), worked[key], side.losses[-1], held[key] / 1e9)
     if "here" in sides:
         bar(f"{name}, step / PyTorch fp32 (goal 0.95)", median["here"] / median["PyTorch fp32"], "≤", 1.10)
         bar(f"{name}, memory / PyTorch fp32", held["here"] / held["PyTorch fp32"], "≤", 1.2)
         note(f"{name}, step / PyTorch fp32 with kept malloc, / bf16", median["here"] / median["PyTorch fp32, kept malloc"], median["here"] / median["PyTorch bf16"])
+        note(f"{name}, threads' time / PyTorch fp32's, / bf16's", worked["here"] / worked["PyTorch fp32"], worked["here"] / worked["PyTorch bf16"])
         apart = np.abs(np.array(sides["here"].losses) - sides["PyTorch fp32"].losses)
         note(f"{name}, loss apart from PyTorch's: largest, after the last step", apart.max(), apart[-1])
 
