@@ -1,6 +1,6 @@
-// Command bench measures the vector index and the encoders: what they find beside
-// how quickly, and how that stands to their bars. It is a module of its own, so that a peer that is
-// only measured is no dependency of the program.
+// Command bench measures the vector index, the encoders and the trainer: what they find
+// beside how quickly, and how that stands to their bars. It is a module of its own, so
+// that a peer that is only measured is no dependency of the program.
 //
 //	gate     recall of the exact scan, of the graph, and of the peer github.com/coder/hnsw
 //	deletes  recall after deletes, and after all have come back
@@ -8,10 +8,12 @@
 //	index    a whole index: filters, searches beside writes, memory, opening it cold
 //	peer     coder/hnsw over files, as peers.py asks for it
 //	tower    a model's towers, as encoders.py asks for them
+//	trainer  a model in training, as trainer.py asks for it
 //
 // peers.py sets the index beside hnswlib, faiss and usearch, encoders.py the towers
-// beside PyTorch and Python's ONNX Runtime. Nothing is asserted
-// here: where a figure falls short of its bar, its line says so.
+// beside PyTorch and Python's ONNX Runtime, trainer.py and scratch.py training beside
+// PyTorch. Nothing is asserted here: where a figure falls short of its bar, its line
+// says so.
 package main
 
 import (
@@ -28,8 +30,9 @@ var verbs = map[string]func(ctx context.Context, args []string) error{
 	"deletes": runDeletes,
 	"beside":  runBeside,
 	"index":   runIndex,
-	"opened":  runOpened, // a process of its own, which index starts
-	"tower":   runTower,  // a process of its own, which encoders.py starts
+	"opened":  runOpened,  // a process of its own, which index starts
+	"tower":   runTower,   // a process of its own, which encoders.py starts
+	"trainer": runTrainer, // a process of its own, which trainer.py starts
 	"peer":    runPeer,
 }
 

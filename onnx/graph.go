@@ -83,9 +83,21 @@ func build(name string, training bool, f func(g *Graph)) (m *Model, err error) {
 	}
 	if training {
 		g.m.Nodes = g.m.live()
+		g.inform()
 	}
 	g.m.sweep()
 	return &g.m, nil
+}
+
+// inform notes the types and shapes of inner values.
+func (g *Graph) inform() {
+	for _, n := range g.m.Nodes {
+		for _, out := range n.Outputs {
+			if v := g.values[out]; v != nil {
+				g.m.Info = append(g.m.Info, Port{v.name, v.typ, v.shape})
+			}
+		}
+	}
 }
 
 // Fail ends the Build under way with an error.

@@ -10,8 +10,10 @@ type Config struct {
 	Seed int64  `json:"seed" doc:"of the first weights, of the order of pairs, of augmentation and dropout" range:"0..9007199254740991"`
 
 	Model   ModelConfig   `json:"model"`
+	Compose ComposeConfig `json:"compose"`
 	Train   TrainConfig   `json:"train"`
 	Data    DataConfig    `json:"data"`
+	Prompts PromptsConfig `json:"prompts"`
 	Augment AugmentConfig `json:"augment"`
 	Loss    LossConfig    `json:"loss"`
 	Optim   OptimConfig   `json:"optim"`
@@ -43,6 +45,8 @@ type TrainConfig struct {
 	Text      Selection `json:"text" doc:"the same of the text tower"`
 	LockImage bool      `json:"lock_image" doc:"LiT: the image tower of init stays as it is, its features are computed once and kept on disk; the text tower and new heads are trained"`
 	NewText   bool      `json:"new_text" doc:"take a new text tower, as model says, in place of the one of init"`
+	ImageFrom string    `json:"image_from" doc:"the inner value of init's image tower where training begins: what makes it is computed once for each view of a picture, and kept on disk; empty: the pixels"`
+	TextFrom  string    `json:"text_from" doc:"the same of the text tower, one row a text: what makes it is computed once for each text"`
 	Head      int       `json:"head" doc:"put a new linear layer with so many outputs on each tower of init; 0: none, unless the towers need one" range:"0..8192"`
 }
 
@@ -54,8 +58,10 @@ type DataConfig struct {
 	HoldOut      float64 `json:"hold_out" doc:"share of the training pictures that are kept for validation, where there is no such split" range:"0..0.9"`
 	Missing      bool    `json:"allow_missing" doc:"leave out pictures that are not there or have no caption"`
 	CacheMB      int     `json:"cache_mb" doc:"megabytes of shrunken pictures that are kept on disk, so that they need not be decoded again; 0: none" range:"0..1048576" resume:"free"`
-	FeatureCache string  `json:"feature_cache" doc:"with a locked image tower: the folder that its features are kept in, for other runs too; empty: in the run's own, until it ends" resume:"free"`
-	Views        int     `json:"views" doc:"with a locked image tower: views of a picture whose features are kept; the first is the picture as it is, the others are varied" range:"1..64"`
+	FeatureCache string  `json:"feature_cache" doc:"with a locked image tower or train.image_from: the folder that the features are kept in, for other runs too; empty: in the run's own, until it ends" resume:"free"`
+	Tokens       int     `json:"tokens" doc:"ids of a text at most while it is trained on, which saves the time that the few longest of a batch cost all; 0: as many as the model reads" range:"0..65536"`
+	Views        int     `json:"views" doc:"with a locked image tower or train.image_from: views of a picture whose features are kept; the first is the picture as it is, the others are varied" range:"1..64"`
+	ViewSeed     int64   `json:"view_seed" doc:"of how they are varied" range:"0..9007199254740991"`
 }
 
 // AugmentConfig says how pictures are varied.
@@ -82,19 +88,21 @@ type LossConfig struct {
 
 // OptimConfig is AdamW with decoupled decay, and its schedule.
 type OptimConfig struct {
-	Steps       int     `json:"steps" doc:"updates" range:"1..100000000"`
-	Rate        float64 `json:"lr" doc:"learning rate after the warm-up; 0: 1e-3 for a new network or with a locked tower, 1e-5 for a model that is trained on" range:"0..1000000"`
-	Floor       float64 `json:"lr_floor" doc:"share of it that is left at the end of the cosine" range:"0..1"`
-	Constant    bool    `json:"constant" doc:"no cosine: the rate stays after the warm-up"`
-	Warmup      int     `json:"warmup" doc:"steps over which the rate rises; a tenth of all at most" range:"0..100000000"`
-	Beta1       float64 `json:"beta1" doc:"decay of the mean of gradients" range:"0.001..0.99999"`
-	Beta2       float64 `json:"beta2" doc:"decay of the mean of their squares" range:"0.001..0.99999999"`
-	Epsilon     float64 `json:"eps" doc:"added to their root" range:"1e-12..1"`
-	Decay       float64 `json:"weight_decay" doc:"decoupled decay of matrices; vectors have none" range:"0..10"`
-	ImageFactor float64 `json:"image_lr_factor" doc:"the rate of the image tower is lr times this" range:"0..1000"`
-	TextFactor  float64 `json:"text_lr_factor" doc:"the rate of the text tower is lr times this" range:"0..1000"`
-	ClipNorm    float64 `json:"clip_norm" doc:"gradients whose global norm is larger are scaled down to it; 0: never" range:"0..1000000"`
-	EMA         float64 `json:"ema" doc:"decay of a running mean of the weights, which is validated and exported; 0: none" range:"0..0.9999999"`
+	Steps       int       `json:"steps" doc:"updates" range:"1..100000000"`
+	Rate        float64   `json:"lr" doc:"learning rate after the warm-up; 0: 1e-3 for a new network or with a locked tower, 1e-5 for a model that is trained on" range:"0..1000000"`
+	Floor       float64   `json:"lr_floor" doc:"share of it that is left at the end of the cosine" range:"0..1"`
+	Constant    bool      `json:"constant" doc:"no cosine: the rate stays after the warm-up"`
+	Warmup      int       `json:"warmup" doc:"steps over which the rate rises; a tenth of all at most" range:"0..100000000"`
+	Beta1       float64   `json:"beta1" doc:"decay of the mean of gradients" range:"0.001..0.99999"`
+	Beta2       float64   `json:"beta2" doc:"decay of the mean of their squares" range:"0.001..0.99999999"`
+	Epsilon     float64   `json:"eps" doc:"added to their root" range:"1e-12..1"`
+	Decay       float64   `json:"weight_decay" doc:"decoupled decay of matrices; vectors have none" range:"0..10"`
+	ImageFactor float64   `json:"image_lr_factor" doc:"the rate of the image tower is lr times this" range:"0..1000"`
+	TextFactor  float64   `json:"text_lr_factor" doc:"the rate of the text tower is lr times this" range:"0..1000"`
+	Slow        Selection `json:"slow" doc:"weights whose rate is lower: none, or a list of name patterns; image/ or text/ comes before a weight's name"`
+	SlowFactor  float64   `json:"slow_factor" doc:"their rate is times this, too" range:"0..1000"`
+	ClipNorm    float64   `json:"clip_norm" doc:"gradients whose global norm is larger are scaled down to it; 0: never" range:"0..1000000"`
+	EMA         float64   `json:"ema" doc:"decay of a running mean of the weights, which is validated and exported; 0: none" range:"0..0.9999999"`
 }
 
 // ComputeConfig says how a step is computed. It decides times, memory, and the last
@@ -138,11 +146,13 @@ func Defaults() Config {
 			Image: "vit", ImageSize: 96, Patch: 12, ImageWidth: 256, ImageLayers: 6, ImageHeads: 4,
 			TextWidth: 192, TextLayers: 4, TextHeads: 3, Context: 32, Vocabulary: 49408, Dim: 256, Activation: "quick_gelu",
 		},
+		Compose: defaultCompose(),
+		Prompts: defaultPrompts(),
 		Train:   TrainConfig{Image: Selection{"all"}, Text: Selection{"all"}},
 		Data:    DataConfig{Batch: 128, Split: "train", Val: "val", CacheMB: 4096, Views: 4},
 		Augment: AugmentConfig{CropMin: 0.5, CropRatio: 4.0 / 3, Flip: 0.5, KeepSides: true, Brightness: 0.2, Contrast: 0.2, Saturation: 0.2},
 		Loss:    LossConfig{Kind: "infonce", LogitScaleMax: 100, LogitBias: -10, LearnScale: true},
-		Optim:   OptimConfig{Steps: 1500, Warmup: 100, Beta1: 0.9, Beta2: 0.98, Epsilon: 1e-6, Decay: 0.1, ImageFactor: 1, TextFactor: 1, ClipNorm: 1},
+		Optim:   OptimConfig{Steps: 1500, Warmup: 100, Beta1: 0.9, Beta2: 0.98, Epsilon: 1e-6, Decay: 0.1, ImageFactor: 1, TextFactor: 1, Slow: Selection{"none"}, SlowFactor: 0.1, ClipNorm: 1},
 		Run: RunConfig{
 			CheckpointEvery: 10, CheckpointLoad: 0.05, Report: true, ValidateEvery: 100, ValidateLimit: 1000,
 			Best: "mean_recall", DivergedAfter: 200, Precision: "fp32",

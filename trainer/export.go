@@ -5,6 +5,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"image"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -23,22 +25,22 @@ const CardName = "MODEL_CARD.md"
 // manifest; else ONNX graphs.
 func (t *Training) export(ctx context.Context, dir string, r Record) error {
 	net := t.learner.net
-	if net.made {
-		return t.exportParts(dir, r)
-	}
 	m := net.models[engine.Image]
-	if !built(m) {
-		m.Name, m.Files = t.name(r), withoutCard(m.Files)
-		if _, err := m.WriteTrained(dir, t.learner.values()); err != nil {
-			return err
-		}
-		return t.addCard(&m, dir, r)
+	graphs := net.made || !built(m)
+	if graphs && r.Config.Run.Precision != "int8" {
+		return t.exportGraphs(dir, r)
 	}
 	part, err := os.MkdirTemp(filepath.Dir(dir), partPrefix)
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(part)
+	if graphs {
+		if err := t.exportGraphs(part, r); err != nil {
+			return err
+		}
+		return t.quantize(ctx, part, dir)
+	}
 	if err := m.WriteCheckpoint(part, t.learner.values()); err != nil {
 		return err
 	}
@@ -51,6 +53,48 @@ func (t *Training) export(ctx context.Context, dir string, r Record) error {
 		return err
 	}
 	return out.WriteModel(dir)
+}
+
+// exportGraphs writes the model as float32 graphs.
+func (t *Training) exportGraphs(dir string, r Record) error {
+	if t.learner.net.made {
+		return t.exportParts(dir, r)
+	}
+	m := t.learner.net.models[engine.Image]
+	m.Name, m.Files = t.name(r), withoutCard(m.Files)
+	if _, err := m.WriteTrained(dir, t.learner.values()); err != nil {
+		return err
+	}
+	return t.addCard(&m, dir, r)
+}
+
+// calibrating is how many training pictures show which ranges convolutions meet.
+const calibrating = 100
+
+// quantize writes the model that lies in part into dir, in int8.
+func (t *Training) quantize(ctx context.Context, part, dir string) error {
+	m, err := clip.ReadModel(part, "fp32")
+	if err != nil {
+		return err
+	}
+	if t.setup.Quantize == nil {
+		return invalid("run.precision int8: nothing here makes int8 of graphs")
+	}
+	var shown []image.Image
+	for i := range t.train.Items {
+		if len(shown) == calibrating || ctx.Err() != nil {
+			break
+		}
+		at := i * max(1, len(t.train.Items)/calibrating) % len(t.train.Items) // from all of the set
+		file, err := t.train.Items[at].Read()
+		if err != nil {
+			continue // it was told of before
+		}
+		if img, err := t.setup.Decode(file); err == nil {
+			shown = append(shown, img)
+		}
+	}
+	return errors.Join(ctx.Err(), t.setup.Quantize(m, dir, shown))
 }
 
 // exportParts writes a model that was put together from towers and heads.

@@ -20,7 +20,8 @@ import (
 // features are what a locked tower makes of the pictures of a set, on the disk: a file
 // for each view of all of them.
 type features struct {
-	dim   int
+	dim   int     // numbers of a picture
+	shape []int64 // of them
 	views []*clip.Weights
 	at    []int // which row of the files belongs to a picture of the set
 }
@@ -67,7 +68,10 @@ func (m featureMaker) open(ctx context.Context, views int) (*features, error) {
 			}
 		}
 		t, _ := w.Tensor(featuresTensor)
-		f.views, f.dim = append(f.views, w), t.Shape[1]
+		f.views, f.dim, f.shape = append(f.views, w), int(t.Bytes/4)/len(m.set.Items), nil
+		for _, d := range t.Shape[1:] {
+			f.shape = append(f.shape, int64(d))
+		}
 	}
 	return f, nil
 }
@@ -87,7 +91,7 @@ func (m featureMaker) read(name string) (*clip.Weights, error) {
 	}
 	t, ok := w.Tensor(featuresTensor)
 	good, also := w.Tensor(goodTensor)
-	if !ok || !also || len(t.Shape) != 2 || t.Shape[0] != len(m.set.Items) || good.Bytes != int64(len(m.set.Items)) {
+	if !ok || !also || len(t.Shape) < 2 || t.Shape[0] != len(m.set.Items) || good.Bytes != int64(len(m.set.Items)) {
 		return nil, errors.Join(fmt.Errorf("%s is not of this set", name), w.Close())
 	}
 	return w, nil
@@ -95,27 +99,33 @@ func (m featureMaker) read(name string) (*clip.Weights, error) {
 
 // write makes the file of a view. It takes its name when it is whole.
 func (m featureMaker) write(ctx context.Context, name string, view int) error {
-	dim, err := m.dim(ctx)
+	shape, err := m.shape(ctx)
 	if err != nil {
 		return err
 	}
-	good := make([]byte, len(m.set.Items))
+	good, dim := make([]byte, len(m.set.Items)), 1
+	for _, d := range shape {
+		dim *= d
+	}
 	return clip.WriteTensors(name, []clip.NewTensor{
-		{Name: featuresTensor, Type: "F32", Shape: []int{len(good), dim}, Write: func(w io.Writer) error { return m.stream(ctx, w, view, dim, good) }},
+		{Name: featuresTensor, Type: "F32", Shape: append([]int{len(good)}, shape...), Write: func(w io.Writer) error { return m.stream(ctx, w, view, dim, good) }},
 		{Name: goodTensor, Type: "U8", Shape: []int{len(good)}, Write: func(w io.Writer) error { _, err := w.Write(good); return err }},
 	}, nil)
 }
 
-// dim runs the tower once, to learn how many numbers it makes.
-func (m featureMaker) dim(context.Context) (int, error) {
-	out, err := m.tower.Run(engine.Tensor{Shape: []int64{1, 3, int64(m.size), int64(m.size)}, F32: make([]float32, 3*m.size*m.size)})
+// shape runs the tower once, to learn what it makes of a picture.
+func (m featureMaker) shape(context.Context) (shape []int, err error) {
+	out, err := m.tower.RunOne(engine.Tensor{Shape: []int64{1, 3, int64(m.size), int64(m.size)}, F32: make([]float32, 3*m.size*m.size)})
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	if len(out.Shape) != 2 {
-		return 0, fmt.Errorf("the locked tower makes %v, and features are [pictures, numbers]", out.Shape)
+	if len(out.Shape) < 2 || out.Shape[0] != 1 {
+		return nil, fmt.Errorf("the locked tower makes %v, and features are [pictures, numbers]", out.Shape)
 	}
-	return int(out.Shape[1]), nil
+	for _, d := range out.Shape[1:] {
+		shape = append(shape, int(d))
+	}
+	return shape, nil
 }
 
 // stream writes the features of all pictures, in order.
@@ -137,7 +147,7 @@ func (m featureMaker) stream(ctx context.Context, w io.Writer, view, dim int, go
 		if len(b.Items) == 0 {
 			continue
 		}
-		out, err := m.tower.Run(engine.Tensor{Shape: []int64{int64(len(b.Items)), 3, int64(m.size), int64(m.size)}, F32: b.Pixels})
+		out, err := m.tower.RunOne(engine.Tensor{Shape: []int64{int64(len(b.Items)), 3, int64(m.size), int64(m.size)}, F32: b.Pixels})
 		if err != nil {
 			return err
 		}
@@ -193,7 +203,7 @@ func (f *features) good() ([]bool, error) {
 
 // rows reads the features of pictures; views is nil for those of the first view.
 func (f *features) rows(items, views []int) (engine.Tensor, error) {
-	out := engine.Tensor{Shape: []int64{int64(len(items)), int64(f.dim)}, F32: make([]float32, len(items)*f.dim)}
+	out := engine.Tensor{Shape: append([]int64{int64(len(items))}, f.shape...), F32: make([]float32, len(items)*f.dim)}
 	for i, item := range items {
 		view := 0
 		if views != nil {

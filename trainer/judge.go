@@ -119,7 +119,7 @@ func (t *Training) embedTexts(ctx context.Context, e *Embedded) error {
 			return err
 		}
 		part := e.Captions[from:min(from+judgeBatch, len(e.Captions))]
-		out, err := t.learner.engine.Embed(0, engine.Text, t.learner.words.tensors(part))
+		out, err := t.learner.embedTexts(part)
 		if err != nil {
 			return err
 		}

@@ -1,7 +1,9 @@
 package trainer
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"math"
@@ -24,6 +26,8 @@ type learner struct {
 	words   *words
 	loader  *data.Loader
 	locked  *features // of the training pictures, if the image tower is locked
+	read    *texts    // what makes features of texts, if the text tower is given those
+	prompts *prompts  // nil: there are none
 	threads int
 
 	next func() (*data.Batch, error, bool)
@@ -34,7 +38,11 @@ type learner struct {
 func log32(x float64) float32 { return float32(math.Log(x)) }
 
 func newLearner(c Config, net *network, loader *data.Loader, locked *features, threads int, provider string) (*learner, error) {
-	e, err := engine.New(net.engineOptions(c, loader.BatchSize(), threads, provider))
+	eo, err := net.engineOptions(c, loader.BatchSize(), threads, provider)
+	if err != nil {
+		return nil, err
+	}
+	e, err := engine.New(eo)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +50,10 @@ func newLearner(c Config, net *network, loader *data.Loader, locked *features, t
 	o := c.Optim
 	l.opt, err = optim.New(len(e.W), l.groups(), optim.Options{Beta1: o.Beta1, Beta2: o.Beta2, Epsilon: o.Epsilon, Decay: o.Decay, Clip: o.ClipNorm, Threads: threads})
 	if err == nil {
-		l.words, err = newWords(net.models[engine.Text], net.towers[engine.Text])
+		l.words, err = newWords(net.models[engine.Text], cmp.Or(net.read, net.towers[engine.Text]))
+	}
+	if err == nil && net.read != nil {
+		l.read, err = openTexts(net.read, net.files[engine.Text], l.words, threads, provider)
 	}
 	if err == nil {
 		err = l.triesCut()
@@ -73,6 +84,9 @@ func (l *learner) groups() []optim.Group {
 		default:
 			g.Rate = l.config.Optim.TextFactor
 		}
+		if slices.ContainsFunc(l.config.Optim.Slow, func(pattern string) bool { return match(pattern, p.Name) }) {
+			g.Rate *= l.config.Optim.SlowFactor
+		}
 		list = append(list, g)
 	}
 	return list
@@ -80,7 +94,7 @@ func (l *learner) groups() []optim.Group {
 
 // triesCut finds out whether texts have the same embeddings without their padding.
 func (l *learner) triesCut() error {
-	if l.words.length == 0 || l.words.cuts {
+	if l.words.length == 0 || l.words.cuts || l.read != nil {
 		return nil
 	}
 	texts := []string{"a dog", "two dogs run on the beach"}
@@ -116,7 +130,50 @@ func (l *learner) Step(ctx context.Context, step int) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return l.engine.Step(step, []engine.Inputs{{Image: image, Text: l.words.tensors(b.Captions)}})
+	text, err := l.trainedTexts(b.Captions)
+	if err != nil {
+		return 0, err
+	}
+	in := []engine.Inputs{{Image: image, Text: text}}
+	if l.prompts != nil {
+		classes, err := l.promptInputs(step)
+		if err != nil {
+			return 0, err
+		}
+		in = append(in, classes)
+	}
+	return l.engine.Step(step, in)
+}
+
+// promptInputs are the second stream's.
+func (l *learner) promptInputs(step int) (in engine.Inputs, err error) {
+	rows, list, err := l.prompts.batch(step)
+	if err != nil {
+		return in, err
+	}
+	in.Image = map[string]engine.Tensor{l.config.Prompts.From: rows}
+	in.Text, err = l.trainedTexts(list)
+	return in, err
+}
+
+// trainedTexts are textTensors that are not longer than the configuration wants.
+func (l *learner) trainedTexts(list []string) (map[string]engine.Tensor, error) {
+	if most := l.config.Data.Tokens; l.read == nil && most > 0 {
+		short := *l.words
+		if short.limit = min(most, short.limit); short.limit == 0 {
+			short.limit = most
+		}
+		return short.tensors(list), nil
+	}
+	return l.textTensors(list)
+}
+
+// textTensors are the text tower's input: ids, or features.
+func (l *learner) textTensors(list []string) (map[string]engine.Tensor, error) {
+	if l.read == nil {
+		return l.words.tensors(list), nil
+	}
+	return l.read.tensors(list)
 }
 
 // pictures are the image tower's input for a batch: pixels, or features.
@@ -155,7 +212,14 @@ func (l *learner) close() {
 // Close frees the sessions and ends the loader.
 func (l *learner) Close() error {
 	l.close()
-	return l.engine.Close()
+	err := l.engine.Close()
+	if l.read != nil {
+		err = errors.Join(err, l.read.run.Close())
+	}
+	if l.prompts != nil {
+		err = errors.Join(err, l.prompts.moved.Close())
+	}
+	return err
 }
 
 // Update implements [Learner].
@@ -216,4 +280,13 @@ func (l *learner) withBest(f func() error) error {
 	defer func() { l.engine.W = w }()
 	l.engine.W = l.best()
 	return f()
+}
+
+// embedTexts embeds texts with the weights that the engine has.
+func (l *learner) embedTexts(list []string) (engine.Tensor, error) {
+	in, err := l.textTensors(list)
+	if err != nil {
+		return engine.Tensor{}, err
+	}
+	return l.engine.Embed(0, engine.Text, in)
 }

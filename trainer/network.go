@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/clipsearch/clipsearch/clip"
 	"github.com/clipsearch/clipsearch/onnx"
@@ -23,6 +24,7 @@ type network struct {
 	whole   [2]*onnx.Model // as they are exported: more than towers where something is locked
 	files   [2]fs.FS
 	locked  *onnx.Model // what makes of pictures the features that the image tower is given; nil: it sees pictures
+	read    *onnx.Model // the same of texts; nil: the text tower is given ids
 	made    bool        // it is put together from parts, so that it is exported as graphs
 	trained map[string]bool
 }
@@ -86,10 +88,62 @@ func (n *network) open(i int, side clip.Side, c Config, fresh bool) error {
 	}
 	n.whole[i], n.files[i] = prefixed(graph, prefix(side)), files
 	n.towers[i] = n.whole[i]
-	if lock {
+	switch value := c.Train.from(side); {
+	case value != "":
+		return n.begin(side, graph, value, picked)
+	case lock:
 		return n.lock(bare)
 	}
 	return nil
+}
+
+// begin cuts a tower where training begins, at a value of one row for each of a batch:
+// what makes it is frozen.
+func (n *network) begin(side clip.Side, graph *onnx.Model, value string, trained []string) error {
+	front, err := graph.Cut(value)
+	if err != nil {
+		return invalid("training cannot begin at %s: %v", value, err)
+	}
+	for _, t := range front.Initializers {
+		if slices.Contains(trained, t.Name) {
+			return invalid("%s is to be trained and lies before %s, where training begins", t.Name, value)
+		}
+	}
+	rest, err := graph.From(value)
+	if err != nil {
+		return invalid("training cannot begin at %s: %v", value, err)
+	}
+	if out := front.Outputs[0]; out.Type != onnx.Float || width(out.Shape) == 0 {
+		return invalid("training cannot begin at %s: it is %v%v, not float32 with a row for each picture or text", value, out.Type, out.Shape)
+	}
+	n.towers[indexOf(side)] = prefixed(rest, prefix(side))
+	if side == clip.ImageSide {
+		n.locked = front
+	} else {
+		n.read = front
+	}
+	return nil
+}
+
+// width is how many numbers a row of a value has, whatever the batch; 0 if that is not
+// known.
+func width(s onnx.Shape) int {
+	if len(s) < 2 {
+		return 0
+	}
+	n, known := s[1:].Size().Known()
+	if _, fixed := s[0].Known(); fixed || !known {
+		return 0
+	}
+	return int(n)
+}
+
+// from is where training begins in a tower; "": at its inputs.
+func (c TrainConfig) from(side clip.Side) string {
+	if side == clip.TextSide {
+		return c.TextFrom
+	}
+	return c.ImageFrom
 }
 
 // headDim is how many numbers a new head makes; 0: there is none. A new text tower has
@@ -209,7 +263,7 @@ func (c Config) architecture() clip.Architecture {
 }
 
 // engineOptions are those of the network.
-func (n *network) engineOptions(c Config, batch, threads int, provider string) engine.Options {
+func (n *network) engineOptions(c Config, batch, threads int, provider string) (engine.Options, error) {
 	o := engine.Options{
 		Streams: []engine.Stream{{Image: n.towers[engine.Image], Text: n.towers[engine.Text], ImageFiles: n.files[engine.Image], TextFiles: n.files[engine.Text]}},
 		Trained: func(name string) bool { return n.trained[name] },
@@ -228,5 +282,14 @@ func (n *network) engineOptions(c Config, batch, threads int, provider string) e
 		o.LogitScale = log32(min(scale, c.Loss.LogitScaleMax))
 	}
 	o.LogitBias = float32(bias)
-	return o
+	if c.Prompts.File != "" {
+		behind, err := n.whole[engine.Image].From(c.Prompts.From)
+		if err != nil {
+			return o, invalid("prompts.from: %v", err)
+		}
+		pairs := o.Streams[0]
+		pairs.Image, pairs.Batch, pairs.Weight = behind, 0, c.Prompts.Weight
+		o.Streams = append(o.Streams, pairs)
+	}
+	return o, nil
 }

@@ -183,10 +183,13 @@ func (c *Config) Check() error {
 	case c.Train.NewText && c.Init == "", c.Train.Head > 0 && c.Init == "":
 		return invalid("train.new_text and train.head belong to a model that is trained on: name it with init (--init NAME|DIR)")
 	}
+	if err := c.checkParts(); err != nil {
+		return err
+	}
 	for _, s := range []struct {
 		name string
 		of   Selection
-	}{{"train.image", c.Train.Image}, {"train.text", c.Train.Text}} {
+	}{{"train.image", c.Train.Image}, {"train.text", c.Train.Text}, {"optim.slow", c.Optim.Slow}} {
 		if err := s.of.check(); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}

@@ -25,7 +25,10 @@ type Setup struct {
 	Decode func(file []byte) (*image.RGBA, error)
 	// Judge returns the recalls of embeddings, rows of dim numbers: row owner[t] of
 	// images is the picture of row t of texts.
-	Judge    func(ctx context.Context, images, texts []float32, dim int, owner []int64) (textToImage, imageToText Recalls, err error)
+	Judge func(ctx context.Context, images, texts []float32, dim int, owner []int64) (textToImage, imageToText Recalls, err error)
+	// Quantize writes m, whose towers are float32 graphs, into dir in int8; pictures show
+	// what it will see. nil: graphs are exported in float32 only.
+	Quantize func(m clip.Model, dir string, pictures []image.Image) error
 	Threads  int
 	Provider string
 	Card     func(Record) string                // the model's card; nil: none
@@ -42,6 +45,7 @@ type Training struct {
 	judge      *judge
 	cache      *data.Cache
 	locked     *features // of the training pictures
+	known      *features // that classes have, too, if those are others
 	lockedVal  *features // of those to validate on
 }
 
@@ -139,6 +143,9 @@ func (t *Training) open(ctx context.Context, r *Run, work string) error {
 	if t.learner, err = newLearner(t.setup.Config, net, loader, t.locked, t.setup.Threads, t.setup.Provider); err != nil {
 		return err
 	}
+	if err := t.openKnown(ctx, net, filepath.Join(work, "features")); err != nil {
+		return err
+	}
 	r.Learner, r.Record.Parameters = t.learner, int64(len(t.learner.engine.W)-2)
 	r.Export = t.export
 	if t.val != nil {
@@ -156,6 +163,13 @@ func (t *Training) network(ctx context.Context, work string) (*network, error) {
 	c, init := t.setup.Config, t.setup.Init
 	if init != nil && init.Image == "" {
 		return nil, invalid("model %s has no image tower to train on", init.Name)
+	}
+	if c.Compose.Image != "" {
+		m, err := t.composed(ctx, work)
+		if err != nil {
+			return nil, err
+		}
+		return openNetwork(m, m, false, c)
 	}
 	fresh := init == nil || c.Train.NewText || init.Text == ""
 	if !fresh {
@@ -180,7 +194,7 @@ func (t *Training) Close() error {
 	if t.cache != nil {
 		errs = append(errs, t.cache.Close())
 	}
-	for _, f := range []*features{t.locked, t.lockedVal} {
+	for _, f := range []*features{t.locked, t.lockedVal, t.known} {
 		if f != nil {
 			errs = append(errs, f.close())
 		}

@@ -29,7 +29,7 @@ func newWords(m clip.Model, tower *onnx.Model) (*words, error) {
 		if p.Type != onnx.Int64 && p.Type != onnx.Int32 {
 			return nil, fmt.Errorf("the text tower's input %s is %v: only ids, masks and kinds of tokens are known here", p.Name, p.Type)
 		}
-		if p.Shape != nil && len(p.Shape) == 2 && !isMask(p) && !isKind(p) {
+		if len(p.Shape) == 2 && !isMask(p) && !isKind(p) {
 			if n, ok := p.Shape[1].Known(); ok {
 				w.length, w.limit, w.cuts = int(n), int(n), false
 			}
@@ -52,13 +52,7 @@ func (w *words) tensors(texts []string) map[string]engine.Tensor {
 		all[i] = w.tokens.Encode(text)
 		length = max(length, len(all[i]))
 	}
-	length = (length + step - 1) / step * step
-	if w.limit > 0 {
-		length = min(length, w.limit)
-	}
-	if w.length > 0 && !w.cuts {
-		length = w.length
-	}
+	length = w.round(length)
 	in := map[string]engine.Tensor{}
 	for _, p := range w.inputs {
 		numbers := make([]int64, len(texts)*length)
@@ -81,6 +75,21 @@ func (w *words) tensors(texts []string) map[string]engine.Tensor {
 	}
 	return in
 }
+
+// round returns how long texts are made of which the longest has so many ids.
+func (w *words) round(length int) int {
+	if w.length > 0 && !w.cuts {
+		return w.length
+	}
+	length = (length + step - 1) / step * step
+	if w.limit > 0 {
+		length = min(length, w.limit)
+	}
+	return length
+}
+
+// rounded returns how long a text is made that is alone.
+func (w *words) rounded(text string) int { return w.round(max(1, len(w.tokens.Encode(text)))) }
 
 func integers(t onnx.Type, numbers []int64, shape ...int64) engine.Tensor {
 	if t == onnx.Int64 {

@@ -90,6 +90,9 @@ func (a *app) inInt8(m clip.Model, dir string) (clip.Model, error) {
 		m.Precision = "int8"
 		return m, nil
 	}
+	if err := a.loadRuntime(); err != nil { // a manifest of ours has told what others are run for
+		return m, err
+	}
 	if _, err := quantize.Write(m, dir, doctor.Photos()); err != nil {
 		return m, err
 	}

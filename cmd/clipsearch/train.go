@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/clipsearch/clipsearch/clip"
+	"github.com/clipsearch/clipsearch/embed/quantize"
 	"github.com/clipsearch/clipsearch/eval"
 	"github.com/clipsearch/clipsearch/picture"
 	"github.com/clipsearch/clipsearch/trainer"
@@ -140,6 +141,10 @@ func (o *trainOptions) setup(a *app) (s trainer.Setup, err error) {
 	}
 	s.Data, s.Images, s.Eval = absolute(o.data), absolute(o.images), absolute(o.eval)
 	s.Decode, s.Judge, s.Card = decodeUpright, a.judgeRetrieval, a.modelCard
+	s.Quantize = func(m clip.Model, dir string, pictures []image.Image) error {
+		_, err := quantize.Write(m, dir, pictures)
+		return err
+	}
 	s.Threads = a.options.threads
 	if p := a.options.provider; p != "auto" && p != "cpu" {
 		s.Provider = p

@@ -73,6 +73,25 @@ func parsePrompts(text []byte) (*Prompts, error) {
 	return p, nil
 }
 
+// Texts returns every text that a drawer may draw, in order.
+func (p *Prompts) Texts() []string {
+	var all []string
+	for _, c := range p.Classes {
+		for _, t := range p.Templates {
+			for _, word := range append([]string{c.Name}, c.Synonyms...) {
+				all = append(all, strings.Replace(t, "{}", word, 1))
+			}
+		}
+		for _, t := range p.NameTemplates {
+			all = append(all, strings.Replace(t, "{}", c.Name, 1))
+		}
+		if c.Definition != "" {
+			all = append(all, c.Definition, c.Name+", "+c.Definition)
+		}
+	}
+	return all
+}
+
 // Drawer draws prompts. It is safe for concurrent use.
 type Drawer struct {
 	prompts *Prompts

@@ -10,16 +10,28 @@ import (
 func (b *building) masks(side Side, at, n int) {
 	all := b.g.Masks()
 	for i, m := range all[b.dropped:] {
-		var memory []float32 // of this input, kept from step to step
-		b.p.in = append(b.p.in, port{m.Name, func(c *call) Tensor {
-			if memory == nil {
-				memory = make([]float32, size(m.Shape))
+		var drawn [lanes]mask // kept from step to step
+		b.p.in = append(b.p.in, port{name: m.Name, of: func(c *call) Tensor {
+			d := &drawn[c.lane.i]
+			if d.values == nil {
+				d.values = make([]float32, size(m.Shape))
 			}
-			drop(memory, m, c.key(side, i), (c.first+at)*(len(memory)/n), c.e.o.Threads)
-			return Tensor{Shape: m.Shape, F32: memory}
+			first := (c.first + at) * (len(d.values) / n)
+			if key := c.key(side, i); d.key != key || d.first != first { // else it is that of the forward pass
+				d.key, d.first = key, first
+				drop(d.values, m, key, first, max(1, c.e.o.Threads/lanes))
+			}
+			return Tensor{Shape: m.Shape, F32: d.values}
 		}})
 	}
 	b.dropped = len(all)
+}
+
+// mask is what was drawn last for an input.
+type mask struct {
+	values []float32
+	key    uint64
+	first  int
 }
 
 func size(dims []int64) int {

@@ -71,7 +71,7 @@ func (e *Engine) inference(tw tower) (*program, error) {
 	m.Inputs, m.Initializers, m.Nodes = nil, nil, slices.Clone(m.Nodes)
 	for _, in := range tw.inputs() {
 		m.Inputs = append(m.Inputs, in)
-		p.in = append(p.in, port{in.Name, func(c *call) Tensor { return c.data[0][in.Name] }})
+		p.in = append(p.in, port{name: in.Name, of: func(c *call) Tensor { return c.data[0][in.Name] }})
 	}
 	for _, t := range tw.model.Initializers {
 		i, trained := e.byName[t.Name]
@@ -89,9 +89,14 @@ func (e *Engine) inference(tw tower) (*program, error) {
 			m.Nodes = append([]*onnx.Node{{Name: name, Op: "Reshape", Inputs: []string{name, "no dimensions"}, Outputs: []string{t.Name}}}, m.Nodes...)
 		}
 		m.Inputs = append(m.Inputs, onnx.Port{Name: name, Type: onnx.Float, Shape: onnx.Of(param.shape()...)})
-		p.in = append(p.in, port{name, func(*call) Tensor { return param.tensor(e.W) }})
+		p.in = append(p.in, port{name: name, of: func(*call) Tensor { return param.tensor(e.W) }})
 	}
 	m.Initializers = append(m.Initializers, onnx.Ints("no dimensions", nil, 0))
 	p.out = []port{{name: m.Outputs[0].Name}}
-	return p, p.open(&m, ort.Options{Threads: e.o.Threads, Varying: true, Provider: e.o.Provider})
+	graph, err := m.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	p.session, err = ort.Open(graph, names(p.in), names(p.out), ort.Options{Threads: e.o.Threads, Varying: true, Provider: e.o.Provider})
+	return p, err
 }

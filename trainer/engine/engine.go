@@ -98,7 +98,7 @@ type Options struct {
 	Seed    uint64 // of the dropout masks
 	Threads int    // 1 if zero
 	// Sessions is how many graphs are kept, one for each length of texts that batches
-	// come with, or several with GradCache. 8 for each stream if zero.
+	// come with, and a few more; 16 for each stream if zero, and 9 at least.
 	Sessions int
 	Provider string // see ort.Options
 }
@@ -116,7 +116,7 @@ type Engine struct {
 	o        Options
 	byName   map[string]int // in Params
 	programs cache
-	other    []float32 // gradients of the streams and parts after the first
+	lanes    [lanes]lane
 	work     buffers
 	large    int64 // parameters of so many numbers are tables, see building.tables
 }
@@ -128,7 +128,7 @@ func New(o Options) (*Engine, error) {
 		return nil, err
 	}
 	o.Loss, o.Part, o.Threads = loss, cmp.Or(o.Part, 128), cmp.Or(o.Threads, 1)
-	o.Sessions = cmp.Or(o.Sessions, 8*len(o.Streams))
+	o.Sessions = max(cmp.Or(o.Sessions, 16*len(o.Streams)), 9*len(o.Streams))
 	if err := check(o); err != nil {
 		return nil, fmt.Errorf("%w: %w", err, clipsearch.ErrInvalid)
 	}
@@ -140,7 +140,11 @@ func New(o Options) (*Engine, error) {
 	if err := errors.Join(e.addParam(LogitScale, []int64{1}), e.addParam(LogitBias, []int64{1})); err != nil {
 		return nil, err
 	}
-	return e, e.load(sources)
+	if err := e.load(sources); err != nil {
+		return nil, err
+	}
+	e.makeLanes()
+	return e, nil
 }
 
 func check(o Options) error {

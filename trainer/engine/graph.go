@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/clipsearch/clipsearch/internal/ort"
 	"github.com/clipsearch/clipsearch/onnx"
 )
 
@@ -29,6 +28,18 @@ var errNothing = errors.New("nothing to compute")
 
 // build writes a graph and loads it. A program without results has no session.
 func (e *Engine) build(name string, stream int, f func(b *building)) (*program, error) {
+	m, p, err := e.write(name, stream, f)
+	if errors.Is(err, errNothing) {
+		return &program{}, nil
+	}
+	if err == nil {
+		err = e.open(p, m, e.o.Threads)
+	}
+	return p, err
+}
+
+// write writes a graph.
+func (e *Engine) write(name string, stream int, f func(b *building)) (*onnx.Model, *program, error) {
 	p := &program{}
 	m, err := onnx.BuildTraining(name, func(g *onnx.Graph) {
 		f(&building{e: e, g: g, p: p, stream: stream, frozen: map[*onnx.Tensor]*onnx.Value{}, trained: map[int]*onnx.Value{}, inputs: map[int]*onnx.Value{}})
@@ -36,25 +47,16 @@ func (e *Engine) build(name string, stream int, f func(b *building)) (*program, 
 			g.Fail(errNothing)
 		}
 	})
-	if errors.Is(err, errNothing) {
-		return p, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := p.open(m, ort.Options{Threads: e.o.Threads, Training: true, Provider: e.o.Provider}); err != nil {
-		return nil, fmt.Errorf("graph %s: %w", name, err)
-	}
-	return p, nil
+	return m, p, err
 }
 
 func (b *building) input(name string, t onnx.Type, dims []int64, of func(*call) Tensor) *onnx.Value {
-	b.p.in = append(b.p.in, port{name, of})
+	b.p.in = append(b.p.in, port{name: name, of: of})
 	return b.g.Input(name, t, onnx.Of(dims...)...)
 }
 
 func (b *building) output(name string, v *onnx.Value, of func(*call) Tensor) {
-	b.p.out = append(b.p.out, port{name, of})
+	b.p.out = append(b.p.out, port{name: name, of: of})
 	b.g.Output(name, v)
 }
 
@@ -142,22 +144,23 @@ func (e *Engine) chunk(stream int, side Side, data map[string]Tensor) int {
 	return int(max(1, products/each))
 }
 
-func join(g *onnx.Graph, parts []*onnx.Value) *onnx.Value {
-	if len(parts) == 1 {
-		return parts[0]
+// features makes those of the chunks outputs.
+func (b *building) features(side Side, parts []*onnx.Value, at []int) {
+	dim, _ := parts[0].Shape()[1].Known()
+	b.p.dim = int(dim)
+	for i, v := range parts {
+		n, _ := v.Shape()[0].Known()
+		// A name of its own: a tower's last value may be kept for its backward pass, too.
+		b.output(fmt.Sprint("features/", i), b.g.Identity(v), func(c *call) Tensor { return rows(c.features[side], c.first+at[i], int(n)) })
 	}
-	return g.Concat(0, parts...)
 }
 
-// split cuts the rows of v where the parts begin.
-func split(g *onnx.Graph, v *onnx.Value, parts []*onnx.Value, at []int) []*onnx.Value {
-	if len(parts) == 1 {
-		return []*onnx.Value{v}
-	}
-	var list []*onnx.Value
-	for i, p := range parts {
-		n, _ := p.Shape()[0].Known()
-		list = append(list, g.Slice(v, 0, int64(at[i]), int64(at[i])+n))
+// seeds are the gradients of the chunks' features.
+func (b *building) seeds(side Side, parts []*onnx.Value, at []int) (list []*onnx.Value) {
+	for i, v := range parts {
+		n, _ := v.Shape()[0].Known()
+		dim, _ := v.Shape()[1].Known()
+		list = append(list, b.input(fmt.Sprint("slope/", i), onnx.Float, []int64{n, dim}, func(c *call) Tensor { return rows(c.seeds[side], c.first+at[i], int(n)) }))
 	}
 	return list
 }
@@ -199,9 +202,13 @@ func (b *building) tables(xs []*onnx.Value) (list []*onnx.Value) {
 func (b *building) lookup(i int, ids, rows *onnx.Value) {
 	p := b.e.Params[i]
 	n, _ := ids.Shape()[0].Known()
-	l := lookup{p, make([]int64, n), make([]float32, n*p.Dims[1])}
-	b.output("ids/"+p.Name, b.g.Cast(ids, onnx.Int64), func(*call) Tensor { return Tensor{Shape: []int64{n}, I64: l.ids} })
-	b.output("rows/"+p.Name, b.g.Reshape(rows, onnx.N(n), onnx.N(p.Dims[1])), func(*call) Tensor { return Tensor{Shape: []int64{n, p.Dims[1]}, F32: l.rows} })
+	l := lookup{param: p}
+	for i := range lanes {
+		l.ids[i], l.rows[i] = make([]int64, n), make([]float32, n*p.Dims[1])
+	}
+	b.output("ids/"+p.Name, b.g.Cast(ids, onnx.Int64), func(c *call) Tensor { return Tensor{Shape: []int64{n}, I64: l.ids[c.lane.i]} })
+	b.output("rows/"+p.Name, b.g.Reshape(rows, onnx.N(n), onnx.N(p.Dims[1])), func(c *call) Tensor { return Tensor{Shape: []int64{n, p.Dims[1]}, F32: l.rows[c.lane.i]} })
+	b.p.out[len(b.p.out)-1].grads = true
 	b.p.lookups = append(b.p.lookups, l)
 }
 
@@ -209,6 +216,7 @@ func (b *building) lookup(i int, ids, rows *onnx.Value) {
 func (b *building) gradient(i int, d *onnx.Value) {
 	p := b.e.Params[i]
 	b.output("g/"+p.Name, d, func(c *call) Tensor { return p.tensor(c.grads) })
+	b.p.out[len(b.p.out)-1].grads = true
 	b.p.params = append(b.p.params, span{p.Offset, p.Offset + p.Len})
 }
 

@@ -20,16 +20,19 @@ func (e *Engine) parts(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := e.accumulate(p, c); err != nil {
+	if err := c.lane.run(p, c); err != nil {
 		return err
 	}
 	for side := range sides {
 		err := e.eachPart(c, n, func(rows int) error {
 			p, err := e.backPart(c, side, rows)
-			if err != nil {
-				return err
+			if err == nil {
+				err = c.lane.run(p, c)
 			}
-			return e.accumulate(p, c)
+			if err == nil {
+				e.look(p, c.lane)
+			}
+			return err
 		})
 		if err != nil {
 			return err
@@ -82,12 +85,7 @@ func (e *Engine) featuresOf(c *call, side Side, n int) (*program, error) {
 	return e.programs.get(e.partKey("features ", c, side, n), e.o.Sessions, func() (*program, error) {
 		return e.build("features", c.stream, func(b *building) {
 			parts, at := b.chunks(side, c, n)
-			dim, _ := parts[0].Shape()[1].Known()
-			b.p.dim = int(dim)
-			for i, v := range parts {
-				size, _ := v.Shape()[0].Known()
-				b.output(fmt.Sprint("features/", i), v, func(c *call) Tensor { return rows(c.features[side], c.first+at[i], int(size)) })
-			}
+			b.features(side, parts, at)
 		})
 	})
 }
@@ -112,13 +110,7 @@ func (e *Engine) backPart(c *call, side Side, n int) (*program, error) {
 	return e.programs.get(e.partKey("backward ", c, side, n), e.o.Sessions, func() (*program, error) {
 		return e.build("backward", c.stream, func(b *building) {
 			parts, at := b.chunks(side, c, n)
-			var seeds []*onnx.Value
-			for i, v := range parts {
-				size, _ := v.Shape()[0].Known()
-				seeds = append(seeds, b.input(fmt.Sprint("slope/", i), onnx.Float, []int64{size, c.seeds[side].Shape[1]},
-					func(c *call) Tensor { return rows(c.seeds[side], c.first+at[i], int(size)) }))
-			}
-			b.backward(parts, seeds)
+			b.backward(parts, b.seeds(side, parts, at))
 		})
 	})
 }

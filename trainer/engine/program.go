@@ -1,10 +1,8 @@
 package engine
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/clipsearch/clipsearch/internal/ort"
 	"github.com/clipsearch/clipsearch/onnx"
@@ -14,34 +12,38 @@ import (
 // program is a graph that is ready to run, and where its tensors come from and go to.
 type program struct {
 	session *ort.Session
+	next    *program // the backward pass of a half
 	in, out []port
 	// params are those whose gradients it computes, as ranges of G.
 	params []span
 	dim    int // of the features, if it computes them
 	// lookups are gradients of rows that are to be added to G.
 	lookups []lookup
+	kept    int // how many numbers the backward pass needs of it
 }
 
-// lookup is the gradients of the rows of a parameter that ids name, one or more times.
+// lookup is the gradients of the rows of a parameter that ids name, one or more times,
+// in each lane.
 type lookup struct {
 	param Param
-	ids   []int64
-	rows  []float32
+	ids   [lanes][]int64
+	rows  [lanes][]float32
 }
 
-// add adds them to the parameter's gradient. Each thread takes a part of the columns,
+// add adds those of a lane to the parameter's gradient. Each thread takes a part of the columns,
 // so that the order of additions is that of the ids.
-func (l lookup) add(g []float32, threads int) {
+func (l lookup) add(g []float32, lane, threads int) {
 	g = l.param.of(g)
+	ids, rows := l.ids[lane], l.rows[lane]
 	width := int(l.param.Dims[1])
 	optim.Each(threads, func(k int) {
 		from, to := k*width/threads, (k+1)*width/threads
-		for i, id := range l.ids {
+		for i, id := range ids {
 			if id < 0 { // from the end, as ONNX counts
 				id += l.param.Dims[0]
 			}
 			sum := g[int(id)*width+from : int(id)*width+to]
-			for j, v := range l.rows[i*width+from : i*width+to] {
+			for j, v := range rows[i*width+from : i*width+to] {
 				sum[j] += v
 			}
 		}
@@ -50,8 +52,9 @@ func (l lookup) add(g []float32, threads int) {
 
 // port is an input or output and the memory that a call has for it.
 type port struct {
-	name string
-	of   func(*call) Tensor
+	name  string
+	of    func(*call) Tensor
+	grads bool // it is one of gradients of weights
 }
 
 // span is a range of W and G.
@@ -65,9 +68,11 @@ type call struct {
 	first  int // row of the batch that the program's first is
 
 	data     [sides]map[string]Tensor // of the whole batch
-	features [sides]Tensor            // of the whole batch, with GradCache
+	features [sides]Tensor            // of the whole batch
 	seeds    [sides]Tensor            // their gradients
 	pairs    Tensor
+	lane     *lane
+	kept     []float32 // of the lane and side
 	loss     []float32
 	grads    []float32 // as G
 }
@@ -95,38 +100,27 @@ func names(ports []port) []string {
 	return list
 }
 
-// open loads the graph.
-func (p *program) open(m *onnx.Model, o ort.Options) error {
+// open loads the graph of a program.
+func (e *Engine) open(p *program, m *onnx.Model, threads int) error {
+	m.Info = nil
 	graph, err := m.Marshal()
+	if err == nil {
+		p.session, err = ort.Open(graph, names(p.in), names(p.out), ort.Options{Threads: threads, Training: true, Provider: e.o.Provider})
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("graph %s: %w", m.Name, err)
 	}
-	p.session, err = ort.Open(graph, names(p.in), names(p.out), o)
+	return nil
+}
+
+func (p *program) close() (err error) {
+	if p.session != nil {
+		err = p.session.Close()
+	}
+	if p.next != nil {
+		err = errors.Join(err, p.next.close())
+	}
 	return err
-}
-
-// clear sets the gradients to zero that a run does not write.
-func (p *program) clear(g []float32) {
-	at := 0
-	for _, s := range slices.SortedFunc(slices.Values(p.params), func(a, b span) int { return cmp.Compare(a.from, b.from) }) {
-		clear(g[at:s.from])
-		at = s.to
-	}
-	clear(g[at:])
-}
-
-// add adds the gradients of rows to G.
-func (p *program) add(e *Engine) {
-	for _, l := range p.lookups {
-		l.add(e.G, e.o.Threads)
-	}
-}
-
-func (p *program) close() error {
-	if p.session == nil {
-		return nil
-	}
-	return p.session.Close()
 }
 
 // cache keeps the programs that were used last.

@@ -3,10 +3,6 @@ package engine
 import (
 	"errors"
 	"fmt"
-	"slices"
-
-	"github.com/clipsearch/clipsearch/onnx"
-	"github.com/clipsearch/clipsearch/trainer/optim"
 )
 
 // Inputs is a batch of a stream: what its towers' inputs are given, by their names. The
@@ -40,10 +36,15 @@ func (e *Engine) Step(step int, in []Inputs) (loss float64, err error) {
 	if len(in) != len(e.o.Streams) {
 		return 0, fmt.Errorf("%d batches for %d streams", len(in), len(e.o.Streams))
 	}
+	for i := range e.lanes {
+		e.lanes[i].written = nil
+	}
 	for i, batch := range in {
 		c, err := e.call(step, i, batch)
-		if err == nil {
-			err = e.stream(c)
+		if err == nil && e.o.GradCache {
+			err = e.parts(c)
+		} else if err == nil {
+			err = e.whole(c)
 		}
 		if err != nil {
 			return 0, fmt.Errorf("step %d, stream %d: %w", step, i, err)
@@ -51,53 +52,13 @@ func (e *Engine) Step(step int, in []Inputs) (loss float64, err error) {
 		e.Losses[i] = float64(c.loss[0])
 		loss += e.Losses[i] * e.weight(i)
 	}
+	e.sum()
 	return loss, nil
-}
-
-// stream adds the gradients of one batch.
-func (e *Engine) stream(c *call) error {
-	if e.o.GradCache {
-		if c.stream == 0 {
-			clear(e.G)
-		}
-		return e.parts(c)
-	}
-	p, err := e.whole(c)
-	if err != nil {
-		return err
-	}
-	if c.stream > 0 {
-		return e.accumulate(p, c)
-	}
-	c.grads = e.G
-	p.clear(e.G)
-	if err := p.run(c); err != nil {
-		return err
-	}
-	p.add(e)
-	return nil
-}
-
-// accumulate adds a program's gradients to G. They have memory of their own first,
-// since a run must not read what it writes.
-func (e *Engine) accumulate(p *program, c *call) error {
-	if e.other == nil {
-		e.other = make([]float32, len(e.G))
-	}
-	c.grads = e.other
-	if err := p.run(c); err != nil {
-		return err
-	}
-	for _, s := range p.params {
-		optim.Add(e.G[s.from:s.to], e.other[s.from:s.to], e.o.Threads)
-	}
-	p.add(e)
-	return nil
 }
 
 // call checks a batch.
 func (e *Engine) call(step, stream int, in Inputs) (*call, error) {
-	c := &call{e: e, step: uint64(step), stream: stream, loss: e.work.loss}
+	c := &call{e: e, step: uint64(step), stream: stream, lane: &e.lanes[0], loss: e.work.loss}
 	s := e.o.Streams[stream]
 	n := s.Batch
 	for side := range sides {
@@ -177,28 +138,4 @@ func (e *Engine) pairs(given []float32, n int) ([]float32, error) {
 		}
 	}
 	return given, nil
-}
-
-// whole is the program of a whole batch: features, loss and backward pass.
-func (e *Engine) whole(c *call) (*program, error) {
-	s := e.o.Streams[c.stream]
-	n := int(c.pairs.Shape[0])
-	key := fmt.Sprint("step ", c.stream, n, s.tower(Image).shapes(c.data[Image]), s.tower(Text).shapes(c.data[Text]))
-	return e.programs.get(key, e.o.Sessions, func() (*program, error) {
-		return e.build("step", c.stream, func(b *building) {
-			var parts [sides][]*onnx.Value
-			var at [sides][]int
-			var features [sides]*onnx.Value
-			for side := range sides {
-				parts[side], at[side] = b.chunks(side, c, n)
-				features[side] = join(b.g, parts[side])
-			}
-			slopes := b.loss(features)
-			var seeds []*onnx.Value
-			for side := range sides {
-				seeds = append(seeds, split(b.g, slopes[side], parts[side], at[side])...)
-			}
-			b.backward(slices.Concat(parts[Image], parts[Text]), seeds)
-		})
-	})
 }
