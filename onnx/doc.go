@@ -16,6 +16,10 @@
 // runs fastest: linear layers are Gemm over rows, with the weights as PyTorch
 // stores them, and attention, GELU and layer normalization are one node each.
 //
+// [BuildTraining] makes graphs that compute gradients: [Graph.Replay] takes a network
+// into one, and [Graph.Backward] adds the way back, one rule an operator
+// (grad_*.go). ONNX Runtime then does all the arithmetic of a training step.
+//
 // Weights need not be in memory: a [Tensor] may say in which file, at what offset,
 // its bytes lie ([External]), as ONNX Runtime maps them.
 //

@@ -67,7 +67,7 @@ var elementCases = []gradCase{
 	}, drawn(3, 4)),
 }
 
-var layerCases = layers()
+var layerCases = append(layers(), products()...)
 
 func layers() []gradCase {
 	cases := []gradCase{
@@ -96,6 +96,28 @@ func layers() []gradCase {
 			return g.Rotate(x[0], g.Const(onnx.Floats("", c, 3, 2)), g.Const(onnx.Floats("", s, 3, 2)), 2)
 		}, drawn(2, 3, 8)),
 	}
+	for _, heads := range []int{1, 2} {
+		for _, causal := range []bool{false, true} {
+			cases = append(cases, of(fmt.Sprint("attention ", heads, " ", causal), func(g *onnx.Graph, x []operand) operand {
+				return g.Attention(x[0], x[1], x[2], nil, heads, causal)
+			}, drawn(2, 3, 4), drawn(2, 3, 4), drawn(2, 3, 4)))
+		}
+	}
+	return append(cases, of("attention of one", func(g *onnx.Graph, x []operand) operand {
+		return g.Attention(x[0], x[1], x[2], x[3], 2, false)
+	}, drawn(2, 1, 4), drawn(2, 3, 4), drawn(2, 3, 4), drawn(1, 2, 1, 3)),
+		of("chunks", func(g *onnx.Graph, x []operand) operand {
+			var parts []operand
+			for i := range int64(2) {
+				rows := g.Slice(x[0], 0, 3*i, 3*i+3)
+				parts = append(parts, g.Tanh(g.Gemm(rows, x[1], x[2], true)))
+			}
+			return g.Concat(0, parts...)
+		}, drawn(6, 4), drawn(5, 4), drawn(5)))
+}
+
+// products are those of matrices, transposed or not.
+func products() (cases []gradCase) {
 	for i := range 4 {
 		ta, tb := i&1 != 0, i&2 != 0
 		p, q := [2]int64{3, 4}, [2]int64{4, 5}
@@ -115,24 +137,7 @@ func layers() []gradCase {
 			of2(fmt.Sprint("FusedMatMul of rows ", ta, tb), func(g *onnx.Graph, a, b operand) operand { return g.FusedMatMul(a, b, ta, tb, 2) }, drawn(2, p[0], p[1]), drawn(q[:]...)),
 		)
 	}
-	for _, heads := range []int{1, 2} {
-		for _, causal := range []bool{false, true} {
-			cases = append(cases, of(fmt.Sprint("attention ", heads, " ", causal), func(g *onnx.Graph, x []operand) operand {
-				return g.Attention(x[0], x[1], x[2], nil, heads, causal)
-			}, drawn(2, 3, 4), drawn(2, 3, 4), drawn(2, 3, 4)))
-		}
-	}
-	return append(cases, of("attention of one", func(g *onnx.Graph, x []operand) operand {
-		return g.Attention(x[0], x[1], x[2], x[3], 2, false)
-	}, drawn(2, 1, 4), drawn(2, 3, 4), drawn(2, 3, 4), drawn(1, 2, 1, 3)),
-		of("chunks", func(g *onnx.Graph, x []operand) operand {
-			var parts []operand
-			for i := range int64(2) {
-				rows := g.Slice(x[0], 0, 3*i, 3*i+3)
-				parts = append(parts, g.Tanh(g.Gemm(rows, x[1], x[2], true)))
-			}
-			return g.Concat(0, parts...)
-		}, drawn(6, 4), drawn(5, 4), drawn(5)))
+	return cases
 }
 
 var shapeCases = []gradCase{
@@ -161,6 +166,7 @@ var shapeCases = []gradCase{
 	}, drawn(5, 3), ids([]int64{3}, 4, 0, 4), ids([]int64{3}, 1, 1, 4)),
 	of1("Rows that are known", func(g *onnx.Graph, x operand) operand { return g.Rows(x, g.Int64s(1, 2, 3, 2, -1)) }, drawn(6, 3)),
 	of1("many Rows that are known", func(g *onnx.Graph, x operand) operand { return g.Rows(x, g.Int64s(5, 3, 3, 2, 5, 1, 0)) }, drawn(6, 3)),
+	of2("Pick from the end", (*onnx.Graph).Pick, drawn(3, 4, 2), ids([]int64{3}, -1, 0, -4)),
 	of2("Pick", (*onnx.Graph).Pick, drawn(3, 4, 2), ids([]int64{3}, 2, 0, 3)),
 }
 

@@ -59,33 +59,21 @@ func (b *backward) runs(ids *Value, n int64) []run {
 	return runs
 }
 
-// gatherND makes of every tuple of ids the number of a row: x is a table of them.
+// gatherND is the rule of [Graph.Pick]: the sequences are a table of all their rows.
 func (b *backward) gatherND(n *Node) {
 	g, x, ids, dy := b.g, b.in(n, 0), b.in(n, 1), b.grad(n)
-	dims, tuple := b.dims(x), b.dims(ids)
-	batches, _ := n.Attr("batch_dims").(int64)
-	k := tuple[len(tuple)-1]
-	if batches > 1 || batches == 1 && len(tuple) != 2 {
-		g.failf("no gradient is known of GatherND of %v and %v with %d batch dimensions", x, ids, batches)
+	dims := b.dims(x)
+	if batches, _ := n.Attr("batch_dims").(int64); batches != 1 || len(dims) != 3 || len(ids.shape) != 2 || ids.shape[1] != N(1) {
+		g.failf("no gradient is known of GatherND of %v and %v with the attributes %v", x, ids, n.Attrs)
 	}
-	inner := int(batches + k)
-	strides, stride := make([]int64, inner), int64(1)
-	for i := inner - 1; i >= 0; i-- {
-		strides[i], stride = stride, stride*dims[i]
+	first := make([]int64, dims[0])
+	for i := range first {
+		first[i] = int64(i) * dims[1]
 	}
-	rows := ids.shape[:len(tuple)-1].Size()
-	at := g.Mul(g.view(ids, rows, N(k)), g.Int64s(strides[batches:]...))
-	at = g.ReduceSum(at, false, 1)
-	if batches == 1 {
-		first := make([]int64, dims[0])
-		for i := range first {
-			first[i] = int64(i) * strides[0]
-		}
-		at = g.Add(at, g.Int64s(first...))
-	}
-	rest := Shape(x.shape[inner:]).Size()
-	table := &Value{g: g, typ: x.typ, shape: Shape{N(stride), rest}}
-	b.addRows(table, at, g.view(dy, rows, rest))
+	table := &Value{g: g, typ: x.typ, shape: Of(dims[0]*dims[1], dims[2])}
+	at := g.view(ids, x.shape[0])
+	at = g.Where(g.Less(at, g.Int64s(0)), g.Add(at, g.Int64s(dims[1])), at) // from the end
+	b.addRows(table, g.Add(at, g.Int64s(first...)), dy)
 	b.add(x, g.view(b.total(table), x.shape...))
 	delete(b.sums, table)
 }
