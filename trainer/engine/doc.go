@@ -6,11 +6,13 @@
 // gradients in another, G; the graphs' inputs and outputs are views of them, so that
 // nothing is copied between a step and the optimizer's update.
 //
-// # Chunks and parts
+// # Halves, chunks and parts
 //
-// A batch is cut into chunks of a few pictures or texts, which follow one another in
-// one graph, since what is worked on then stays in the caches. With GradCache (Gao et
-// al. 2021) it is cut into parts, too, and each is run twice: once for its features,
-// and, when the loss of the whole batch has said how these should move, once more for
-// the gradients. The memory that takes does not grow with the batch.
+// A batch goes through the towers in two halves, side by side, each on its own half of
+// the threads: forward, then the loss of the whole batch, then backward. What the
+// backward pass needs is kept in between. Within a half, chunks of a few pictures or
+// texts follow one another in one graph, since what is worked on then stays in the
+// caches. With GradCache (Gao et al. 2021) there are parts in the place of halves, one
+// after the other, and nothing is kept but the features: the backward pass begins with
+// the inputs again. The memory that takes does not grow with the batch.
 package engine

@@ -89,7 +89,7 @@ type Options struct {
 	LogitScale float32 // initial, a logarithm; if zero, as the loss's paper has it
 	LogitBias  float32 // initial, of SigLIP; -10 if zero
 
-	Chunk int // rows of a batch that follow one another in a graph; if zero, as many as make about 1,000 rows of the towers' products
+	Chunk int // rows of a batch that follow one another in a graph; if zero, as many as make about 500 rows of the towers' products
 	// GradCache runs a batch in parts, so that memory does not grow with it. The
 	// features are computed twice.
 	GradCache bool

@@ -128,7 +128,7 @@ func (e *Engine) chunk(stream int, side Side, data map[string]Tensor) int {
 	if e.o.Chunk > 0 {
 		return e.o.Chunk
 	}
-	const products = 1040 // rows; fewer make products too small, more leave the caches
+	const products = 520 // rows; fewer make products too small, more leave the caches
 	tw := e.o.Streams[stream].tower(side)
 	t := data[tw.inputs()[0].Name]
 	each := int64(1)
@@ -136,7 +136,7 @@ func (e *Engine) chunk(stream int, side Side, data map[string]Tensor) int {
 	case tw.model.Rows > 1:
 		each = tw.model.Rows
 	case len(t.Shape) == 4:
-		each = products / 16
+		each = products / 8
 	}
 	if len(t.Shape) == 3 || len(t.Shape) == 2 && t.F32 == nil {
 		each *= t.Shape[1]
