@@ -73,7 +73,7 @@ func newLearner(c Config, net *network, loader *data.Loader, locked *features, t
 func (l *learner) groups() []optim.Group {
 	var list []optim.Group
 	for _, p := range l.engine.Params {
-		g := optim.Group{From: p.Offset, To: p.Offset + p.Len, Decay: len(p.Dims) > 1}
+		g := optim.Group{From: p.Offset, To: p.Offset + p.Len, Decay: matrix(p.Dims)}
 		switch {
 		case p.Name == engine.LogitScale || p.Name == engine.LogitBias:
 			if l.config.Loss.LearnScale {
@@ -90,6 +90,18 @@ func (l *learner) groups() []optim.Group {
 		list = append(list, g)
 	}
 	return list
+}
+
+// matrix reports whether a weight has more than one dimension that counts: a class token
+// in front of its patches [1,1,D] is a vector.
+func matrix(dims []int64) bool {
+	n := 0
+	for _, d := range dims {
+		if d > 1 {
+			n++
+		}
+	}
+	return n > 1
 }
 
 // triesCut finds out whether texts have the same embeddings without their padding.
