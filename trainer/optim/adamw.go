@@ -94,7 +94,7 @@ func (a *AdamW) Update(w, g []float32, rate float64) (norm float64) {
 		for ; i < len(a.groups) && a.groups[i].From < to; i++ {
 			lo, hi := max(from, a.groups[i].From), min(to, a.groups[i].To)
 			if k := a.factors(a.groups[i], rate, clip); k.rate != 0 {
-				k.update(w[lo:hi], g[lo:hi], a.M[lo:hi], a.V[lo:hi])
+				update(w[lo:hi], g[lo:hi], a.M[lo:hi], a.V[lo:hi], &k)
 			}
 		}
 	})
@@ -103,25 +103,19 @@ func (a *AdamW) Update(w, g []float32, rate float64) (norm float64) {
 
 // norm is the length of g. A sum of 2^15 squares in float64 is exact to 1e-11.
 func (a *AdamW) norm(g []float32) float64 {
-	blocks(len(g), a.o.Threads, func(i, from, to int) { a.sums[i] = squares(g[from:to]) })
+	blocks(len(g), a.o.Threads, func(i, from, to int) {
+		var sums [chains]float64
+		squares(&sums, g[from:to])
+		a.sums[i] = 0
+		for _, s := range sums {
+			a.sums[i] += s
+		}
+	})
 	sum := 0.0
 	for _, s := range a.sums {
 		sum += s
 	}
 	return math.Sqrt(sum)
-}
-
-// squares adds up in four chains, which the processor follows side by side.
-func squares(g []float32) float64 {
-	var s0, s1, s2, s3 float64
-	for ; len(g) >= 4; g = g[4:] {
-		x0, x1, x2, x3 := float64(g[0]), float64(g[1]), float64(g[2]), float64(g[3])
-		s0, s1, s2, s3 = s0+x0*x0, s1+x1*x1, s2+x2*x2, s3+x3*x3
-	}
-	for _, x := range g {
-		s0 += float64(x) * float64(x)
-	}
-	return (s0 + s1) + (s2 + s3)
 }
 
 // factors are the constants of an update of a group, the clipping of the gradient and
@@ -143,16 +137,4 @@ func (a *AdamW) factors(g Group, rate, clip float64) factors {
 	k.rate = float32(rate / (1 - math.Pow(b1, float64(a.Steps))) * root)
 	k.epsilon = float32(a.o.Epsilon * root)
 	return k
-}
-
-func (k factors) update(w, g, m, v []float32) {
-	keep, rate, epsilon := k.keep, k.rate, k.epsilon // which the compiler then holds in registers
-	m0, m1, v0, v1 := k.m, k.gm, k.v, k.gv
-	w, m, v = w[:len(g)], m[:len(g)], v[:len(g)]
-	for i, x := range g {
-		// All is read before anything is written: slices lie at the same place of their
-		// pages, and a processor takes a read for one of what it writes there.
-		wi, mi, vi := w[i]*keep, m[i]*m0+x*m1, v[i]*v0+x*x*v1
-		m[i], v[i], w[i] = mi, vi, wi-rate*mi/(float32(math.Sqrt(float64(vi)))+epsilon)
-	}
 }

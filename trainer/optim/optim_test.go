@@ -184,23 +184,3 @@ func TestNewMistakes(t *testing.T) {
 		}
 	}
 }
-
-// BenchmarkUpdate is the step of 16 million parameters.
-func BenchmarkUpdate(b *testing.B) {
-	const n = 16 << 20
-	w, g := make([]float32, n), make([]float32, n)
-	for i := range g {
-		g[i] = float32(i%7) - 3
-	}
-	for _, threads := range []int{1, 2} {
-		b.Run(fmt.Sprintf("threads=%d", threads), func(b *testing.B) {
-			a, err := New(n, []Group{{0, n, 1, true}}, Options{Decay: 0.1, Clip: 1, Threads: threads})
-			if err != nil {
-				b.Fatal(err)
-			}
-			for b.Loop() {
-				a.Update(w, g, 1e-4)
-			}
-		})
-	}
-}
