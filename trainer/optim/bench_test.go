@@ -21,7 +21,7 @@ func benchmark(b *testing.B, bytes int, f func(b *testing.B, n, threads int)) {
 }
 
 func filled(n int) []float32 {
-	x := make([]float32, n)
+	x := Zeros(n)
 	for i := range x {
 		x[i] = float32(i%7) - 3
 	}
@@ -36,6 +36,22 @@ func BenchmarkUpdate(b *testing.B) {
 			b.Fatal(err)
 		}
 		a.Update(w, g, 1e-4) // touches all memory
+		for b.Loop() {
+			a.Update(w, g, 1e-4)
+		}
+	})
+}
+
+// BenchmarkUpdateMean has the mean of the weights moved in the same pass.
+func BenchmarkUpdateMean(b *testing.B) {
+	benchmark(b, 40, func(b *testing.B, n, threads int) {
+		w, g := filled(n), filled(n)
+		a, err := New(n, []Group{{0, n, 1, true}}, Options{Decay: 0.1, Clip: 1, Average: 0.99, Threads: threads})
+		if err != nil {
+			b.Fatal(err)
+		}
+		a.Mean = filled(n)
+		a.Update(w, g, 1e-4)
 		for b.Loop() {
 			a.Update(w, g, 1e-4)
 		}

@@ -9,7 +9,7 @@ import "math"
 
 const chains = 16
 
-// least is the least number that has all its digits: below it processors are a hundred
+// least is the least number that has all its digits: below it processors are thirty
 // times slower, and a mean of gradients that are zero would come to rest there.
 const least = 0x1p-126
 

@@ -77,7 +77,7 @@ func TestKernels(t *testing.T) {
 
 // TestRest: means of what has no gradient any more become zero. At less than all digits
 // they would stay where they are, a number and nine tenths of it being rounded to the
-// same, and every update of them would take a hundred times as long.
+// same, and every update of them would take thirty times as long.
 func TestRest(t *testing.T) {
 	const n = 17 // 16 at once, and one
 	a, err := New(n, []Group{{0, n, 1, true}}, Options{})
@@ -94,5 +94,14 @@ func TestRest(t *testing.T) {
 	}
 	if zero := make([]float32, n); !slices.Equal(a.M, zero) || !slices.Equal(a.V, zero) {
 		t.Errorf("after 6000 steps the means are %g and %g, want zeros", a.M, a.V)
+	}
+}
+
+func TestZeros(t *testing.T) {
+	for _, n := range []int{0, 1, 1 << 19, 3<<19 + 5} {
+		x := Zeros(n)
+		if len(x) != n || slices.ContainsFunc(x, func(v float32) bool { return v != 0 }) {
+			t.Errorf("Zeros(%d) has %d numbers, or others than zero", n, len(x))
+		}
 	}
 }
