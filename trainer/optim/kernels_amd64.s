@@ -3,7 +3,7 @@
 
 // AHEAD is how many bytes before their use numbers are asked for: the processor's own
 // foresight ends with a page.
-#define AHEAD 2048
+#define AHEAD 1024
 
 // EIGHT updates the numbers at index AX, from byte o on. Y7-Y13 are the factors, Y14
 // the least number, Y15 masks the sign.
