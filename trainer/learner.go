@@ -48,7 +48,7 @@ func newLearner(c Config, net *network, loader *data.Loader, locked *features, t
 	}
 	l := &learner{config: c, net: net, engine: e, loader: loader, locked: locked, threads: threads}
 	o := c.Optim
-	l.opt, err = optim.New(len(e.W), l.groups(), optim.Options{Beta1: o.Beta1, Beta2: o.Beta2, Epsilon: o.Epsilon, Decay: o.Decay, Clip: o.ClipNorm, Threads: threads})
+	l.opt, err = optim.New(len(e.W), l.groups(), optim.Options{Beta1: o.Beta1, Beta2: o.Beta2, Epsilon: o.Epsilon, Decay: o.Decay, Clip: o.ClipNorm, Average: o.EMA, Threads: threads})
 	if err == nil {
 		l.words, err = newWords(net.models[engine.Text], cmp.Or(net.read, net.towers[engine.Text]))
 	}
@@ -63,7 +63,9 @@ func newLearner(c Config, net *network, loader *data.Loader, locked *features, t
 		return nil, err
 	}
 	if o.EMA > 0 {
-		l.mean = slices.Clone(e.W)
+		l.mean = optim.Zeros(len(e.W))
+		copy(l.mean, e.W)
+		l.opt.Mean = l.mean
 	}
 	return l, nil
 }
@@ -236,14 +238,20 @@ func (l *learner) Close() error {
 
 // Update implements [Learner].
 func (l *learner) Update(rate float64) float64 {
+	at := len(l.engine.W) - 2 // of the temperature
+	var mean float32
+	if l.mean != nil {
+		mean = l.mean[at]
+	}
 	norm := l.opt.Update(l.engine.W, l.engine.G, rate)
 	if !finite(norm) {
 		return norm
 	}
-	scale := &l.engine.W[len(l.engine.W)-2]
-	*scale = min(max(*scale, 0), log32(l.config.Loss.LogitScaleMax))
-	if l.mean != nil {
-		optim.Average(l.mean, l.engine.W, l.config.Optim.EMA, l.threads)
+	scale := l.engine.W[at:][:1]
+	scale[0] = min(max(scale[0], 0), log32(l.config.Loss.LogitScaleMax))
+	if l.mean != nil { // that of the temperature is to know its bounds
+		l.mean[at] = mean
+		optim.Average(l.mean[at:][:1], scale, l.config.Optim.EMA, 1)
 	}
 	return norm
 }

@@ -31,7 +31,7 @@ func (e *Engine) makeLanes() {
 	for i := range e.lanes {
 		e.lanes[i] = lane{i: i, grads: e.G}
 		if i > 0 {
-			e.lanes[i].grads = make([]float32, len(e.G))
+			e.lanes[i].grads = optim.Zeros(len(e.G))
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/clipsearch/clipsearch"
 	"github.com/clipsearch/clipsearch/onnx"
+	"github.com/clipsearch/clipsearch/trainer/optim"
 )
 
 // The parameters of the loss, the last two of an engine.
@@ -97,7 +98,7 @@ func (e *Engine) addParam(name string, dims []int64) error {
 // load reads the initial weights.
 func (e *Engine) load(sources []source) error {
 	last := e.Params[len(e.Params)-1]
-	e.W, e.G = make([]float32, last.Offset+last.Len), make([]float32, last.Offset+last.Len)
+	e.W, e.G = optim.Zeros(last.Offset+last.Len), optim.Zeros(last.Offset+last.Len)
 	for i, s := range sources {
 		t, err := s.tower.loaded(s.t)
 		if err != nil {

@@ -23,6 +23,7 @@ type Options struct {
 	Epsilon float64 // 1e-6 if zero
 	Decay   float64 // of a step at a learning rate of one; none if zero
 	Clip    float64 // longest gradient; not bounded if zero
+	Average float64 // what each step back counts less in Mean
 	Threads int     // 1 if zero
 }
 
@@ -33,6 +34,10 @@ type AdamW struct {
 	// number of updates: all that a run that goes on needs to know.
 	M, V  []float32
 	Steps int
+
+	// Mean is moved towards the weights at every update, as [Average] does it, while they
+	// are at hand. None if nil.
+	Mean []float32
 
 	o      Options
 	groups []Group
@@ -53,11 +58,11 @@ func New(parameters int, groups []Group, o Options) (*AdamW, error) {
 		return nil, fmt.Errorf("groups of %d parameters, and there are %d: %w", at, parameters, clipsearch.ErrInvalid)
 	}
 	o.Beta1, o.Beta2, o.Epsilon = orElse(o.Beta1, 0.9), orElse(o.Beta2, 0.98), orElse(o.Epsilon, 1e-6)
-	if !(o.Beta1 > 0 && o.Beta1 < 1 && o.Beta2 > 0 && o.Beta2 < 1 && o.Epsilon > 0 && o.Decay >= 0 && o.Clip >= 0) {
-		return nil, fmt.Errorf("AdamW with betas of %g and %g, epsilon %g, decay %g, clip %g: betas lie between 0 and 1, and nothing is negative: %w", o.Beta1, o.Beta2, o.Epsilon, o.Decay, o.Clip, clipsearch.ErrInvalid)
+	if !(o.Beta1 > 0 && o.Beta1 < 1 && o.Beta2 > 0 && o.Beta2 < 1 && o.Epsilon > 0 && o.Decay >= 0 && o.Clip >= 0 && o.Average >= 0 && o.Average < 1) {
+		return nil, fmt.Errorf("AdamW with betas of %g and %g, epsilon %g, decay %g, clip %g, average %g: betas and averages lie between 0 and 1, and nothing is negative: %w", o.Beta1, o.Beta2, o.Epsilon, o.Decay, o.Clip, o.Average, clipsearch.ErrInvalid)
 	}
 	return &AdamW{
-		M: make([]float32, parameters), V: make([]float32, parameters),
+		M: Zeros(parameters), V: Zeros(parameters),
 		o: o, groups: slices.Clone(groups), sums: make([]float64, (parameters+block-1)/block),
 	}, nil
 }
@@ -72,7 +77,7 @@ func orElse(v, other float64) float64 {
 // Update moves w along the gradient g at a learning rate, and returns the length of
 // g before it is clipped. Where that is no finite number, nothing has been changed.
 func (a *AdamW) Update(w, g []float32, rate float64) (norm float64) {
-	if len(w) != len(a.M) || len(g) != len(a.M) {
+	if len(w) != len(a.M) || len(g) != len(a.M) || a.Mean != nil && len(a.Mean) != len(a.M) {
 		panic("optim: slices of another length")
 	}
 	norm = a.norm(g)
@@ -85,43 +90,45 @@ func (a *AdamW) Update(w, g []float32, rate float64) (norm float64) {
 		clip = min(1, a.o.Clip/(norm+1e-6)) // as PyTorch has it
 	}
 	blocks(len(w), a.o.Threads, func(_, from, to int) {
-		i, _ := slices.BinarySearchFunc(a.groups, from, func(g Group, at int) int {
-			if g.To <= at {
-				return -1
-			}
-			return 1
-		})
-		for ; i < len(a.groups) && a.groups[i].From < to; i++ {
-			lo, hi := max(from, a.groups[i].From), min(to, a.groups[i].To)
-			if k := a.factors(a.groups[i], rate, clip); k.rate != 0 {
-				k.update(w[lo:hi], g[lo:hi], a.M[lo:hi], a.V[lo:hi])
-			}
+		a.block(w, g, from, to, rate, clip)
+		if a.Mean != nil {
+			average(a.Mean[from:to], w[from:to], float32(1-a.o.Average))
 		}
 	})
 	return norm
 }
 
+// block updates the weights of a block, which may be of several groups.
+func (a *AdamW) block(w, g []float32, from, to int, rate, clip float64) {
+	i, _ := slices.BinarySearchFunc(a.groups, from, func(g Group, at int) int {
+		if g.To <= at {
+			return -1
+		}
+		return 1
+	})
+	for ; i < len(a.groups) && a.groups[i].From < to; i++ {
+		lo, hi := max(from, a.groups[i].From), min(to, a.groups[i].To)
+		if k := a.factors(a.groups[i], rate, clip); k.rate != 0 {
+			update(w[lo:hi], g[lo:hi], a.M[lo:hi], a.V[lo:hi], &k)
+		}
+	}
+}
+
 // norm is the length of g. A sum of 2^15 squares in float64 is exact to 1e-11.
 func (a *AdamW) norm(g []float32) float64 {
-	blocks(len(g), a.o.Threads, func(i, from, to int) { a.sums[i] = squares(g[from:to]) })
+	blocks(len(g), a.o.Threads, func(i, from, to int) {
+		var sums [chains]float64
+		squares(&sums, g[from:to])
+		a.sums[i] = 0
+		for _, s := range sums {
+			a.sums[i] += s
+		}
+	})
 	sum := 0.0
 	for _, s := range a.sums {
 		sum += s
 	}
 	return math.Sqrt(sum)
-}
-
-// squares adds up in four chains, which the processor follows side by side.
-func squares(g []float32) float64 {
-	var s0, s1, s2, s3 float64
-	for ; len(g) >= 4; g = g[4:] {
-		x0, x1, x2, x3 := float64(g[0]), float64(g[1]), float64(g[2]), float64(g[3])
-		s0, s1, s2, s3 = s0+x0*x0, s1+x1*x1, s2+x2*x2, s3+x3*x3
-	}
-	for _, x := range g {
-		s0 += float64(x) * float64(x)
-	}
-	return (s0 + s1) + (s2 + s3)
 }
 
 // factors are the constants of an update of a group, the clipping of the gradient and
@@ -143,16 +150,4 @@ func (a *AdamW) factors(g Group, rate, clip float64) factors {
 	k.rate = float32(rate / (1 - math.Pow(b1, float64(a.Steps))) * root)
 	k.epsilon = float32(a.o.Epsilon * root)
 	return k
-}
-
-func (k factors) update(w, g, m, v []float32) {
-	keep, rate, epsilon := k.keep, k.rate, k.epsilon // which the compiler then holds in registers
-	m0, m1, v0, v1 := k.m, k.gm, k.v, k.gv
-	w, m, v = w[:len(g)], m[:len(g)], v[:len(g)]
-	for i, x := range g {
-		// All is read before anything is written: slices lie at the same place of their
-		// pages, and a processor takes a read for one of what it writes there.
-		wi, mi, vi := w[i]*keep, m[i]*m0+x*m1, v[i]*v0+x*x*v1
-		m[i], v[i], w[i] = mi, vi, wi-rate*mi/(float32(math.Sqrt(float64(vi)))+epsilon)
-	}
 }

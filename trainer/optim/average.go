@@ -5,19 +5,13 @@ package optim
 func Average(mean, w []float32, decay float64, threads int) {
 	d := float32(1 - decay)
 	Blocks(len(w), threads, func(from, to int) {
-		m := mean[from:to]
-		for i, x := range w[from:to] {
-			m[i] += (x - m[i]) * d
-		}
+		average(mean[from:to], w[from:to], d)
 	})
 }
 
 // Add adds x to sum.
 func Add(sum, x []float32, threads int) {
 	Blocks(len(x), threads, func(from, to int) {
-		s := sum[from:to]
-		for i, v := range x[from:to] {
-			s[i] += v
-		}
+		add(sum[from:to], x[from:to])
 	})
 }

@@ -146,6 +146,34 @@ func TestThreads(t *testing.T) {
 	}
 }
 
+// TestMean: the mean of the weights that an update moves is the one of Average.
+func TestMean(t *testing.T) {
+	const n = 2*block + 21
+	var list [2]*AdamW
+	for i := range list {
+		a, err := New(n, []Group{{0, 70, 0, true}, {70, n, 1, true}}, Options{Clip: 1, Average: 0.9, Threads: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		list[i] = a
+	}
+	w, g, mean := make([]float32, n), make([]float32, n), make([]float32, n)
+	list[0].Mean = slices.Clone(mean)
+	w2 := slices.Clone(w)
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 3 {
+		for i := range g {
+			g[i] = r.Float32() - 0.5
+		}
+		list[0].Update(w, g, 0.01)
+		list[1].Update(w2, g, 0.01)
+		Average(mean, w2, 0.9, 1)
+	}
+	if !slices.Equal(w, w2) || !slices.Equal(list[0].Mean, mean) {
+		t.Error("weights or their means differ")
+	}
+}
+
 // TestNotFinite: a gradient that is no number changes nothing.
 func TestNotFinite(t *testing.T) {
 	for _, bad := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
@@ -178,29 +206,10 @@ func TestNewMistakes(t *testing.T) {
 		"negative beta": {all, Options{Beta2: -0.1}},
 		"decay":         {all, Options{Decay: -1}},
 		"clip":          {all, Options{Clip: math.NaN()}},
+		"average":       {all, Options{Average: 1}},
 	} {
 		if _, err := New(4, tt.groups, tt.o); !errors.Is(err, clipsearch.ErrInvalid) {
 			t.Errorf("%s: error %v, want ErrInvalid", name, err)
 		}
-	}
-}
-
-// BenchmarkUpdate is the step of 16 million parameters.
-func BenchmarkUpdate(b *testing.B) {
-	const n = 16 << 20
-	w, g := make([]float32, n), make([]float32, n)
-	for i := range g {
-		g[i] = float32(i%7) - 3
-	}
-	for _, threads := range []int{1, 2} {
-		b.Run(fmt.Sprintf("threads=%d", threads), func(b *testing.B) {
-			a, err := New(n, []Group{{0, n, 1, true}}, Options{Decay: 0.1, Clip: 1, Threads: threads})
-			if err != nil {
-				b.Fatal(err)
-			}
-			for b.Loop() {
-				a.Update(w, g, 1e-4)
-			}
-		})
 	}
 }

@@ -1,0 +1,154 @@
+#include "go_asm.h"
+#include "textflag.h"
+
+// AHEAD is how many bytes before their use numbers are asked for: the processor's own
+// foresight ends with a page.
+#define AHEAD 2048
+
+// EIGHT updates the numbers at index AX, from byte o on. Y7-Y13 are the factors, Y14
+// the least number, Y15 masks the sign.
+#define EIGHT(o) \
+	VMOVUPS o(SI)(AX*4), Y0 \
+	VMULPS o(R8)(AX*4), Y10, Y1 \
+	VMULPS o(R9)(AX*4), Y12, Y2 \
+	VMULPS o(DI)(AX*4), Y7, Y3 \
+	VMULPS Y11, Y0, Y4 \
+	VADDPS Y4, Y1, Y1 \
+	VMULPS Y0, Y0, Y0 \
+	VMULPS Y13, Y0, Y0 \
+	VADDPS Y0, Y2, Y2 \
+	VANDPS Y15, Y1, Y4 \
+	VCMPPS $5, Y14, Y4, Y4 \
+	VANDPS Y4, Y1, Y1 \
+	VCMPPS $5, Y14, Y2, Y4 \
+	VANDPS Y4, Y2, Y2 \
+	VSQRTPS Y2, Y4 \
+	VADDPS Y9, Y4, Y4 \
+	VMULPS Y8, Y1, Y5 \
+	VDIVPS Y4, Y5, Y5 \
+	VSUBPS Y5, Y3, Y3 \
+	VMOVUPS Y1, o(R8)(AX*4) \
+	VMOVUPS Y2, o(R9)(AX*4) \
+	VMOVUPS Y3, o(DI)(AX*4)
+
+// func updateAVX2(w, x, m, v *float32, n int, k *factors)
+TEXT ·updateAVX2(SB), NOSPLIT, $0-48
+	MOVQ w+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ m+16(FP), R8
+	MOVQ v+24(FP), R9
+	MOVQ n+32(FP), CX
+	MOVQ k+40(FP), DX
+	VBROADCASTSS factors_keep(DX), Y7
+	VBROADCASTSS factors_rate(DX), Y8
+	VBROADCASTSS factors_epsilon(DX), Y9
+	VBROADCASTSS factors_m(DX), Y10
+	VBROADCASTSS factors_gm(DX), Y11
+	VBROADCASTSS factors_v(DX), Y12
+	VBROADCASTSS factors_gv(DX), Y13
+	MOVL $0x00800000, BX
+	VMOVD BX, X14
+	VBROADCASTSS X14, Y14
+	MOVL $0x7fffffff, BX
+	VMOVD BX, X15
+	VBROADCASTSS X15, Y15
+	XORQ AX, AX
+
+update:
+	PREFETCHT0 AHEAD(SI)(AX*4)
+	PREFETCHT0 AHEAD(R8)(AX*4)
+	PREFETCHT0 AHEAD(R9)(AX*4)
+	PREFETCHT0 AHEAD(DI)(AX*4)
+	EIGHT(0)
+	EIGHT(32)
+	ADDQ $16, AX
+	CMPQ AX, CX
+	JLT update
+	VZEROUPPER
+	RET
+
+// func squaresAVX2(sums *[16]float64, x *float32, n int)
+TEXT ·squaresAVX2(SB), NOSPLIT, $0-24
+	MOVQ sums+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+	VMOVUPD (DI), Y0
+	VMOVUPD 32(DI), Y1
+	VMOVUPD 64(DI), Y2
+	VMOVUPD 96(DI), Y3
+	XORQ AX, AX
+
+squares:
+	PREFETCHT0 AHEAD(SI)(AX*4)
+	VCVTPS2PD (SI)(AX*4), Y4
+	VCVTPS2PD 16(SI)(AX*4), Y5
+	VCVTPS2PD 32(SI)(AX*4), Y6
+	VCVTPS2PD 48(SI)(AX*4), Y7
+	VMULPD Y4, Y4, Y4
+	VMULPD Y5, Y5, Y5
+	VMULPD Y6, Y6, Y6
+	VMULPD Y7, Y7, Y7
+	VADDPD Y4, Y0, Y0
+	VADDPD Y5, Y1, Y1
+	VADDPD Y6, Y2, Y2
+	VADDPD Y7, Y3, Y3
+	ADDQ $16, AX
+	CMPQ AX, CX
+	JLT squares
+	VMOVUPD Y0, (DI)
+	VMOVUPD Y1, 32(DI)
+	VMOVUPD Y2, 64(DI)
+	VMOVUPD Y3, 96(DI)
+	VZEROUPPER
+	RET
+
+// func addAVX2(sum, x *float32, n int)
+TEXT ·addAVX2(SB), NOSPLIT, $0-24
+	MOVQ sum+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+	XORQ AX, AX
+
+add:
+	PREFETCHT0 AHEAD(SI)(AX*4)
+	PREFETCHT0 AHEAD(DI)(AX*4)
+	VMOVUPS (DI)(AX*4), Y0
+	VMOVUPS 32(DI)(AX*4), Y1
+	VADDPS (SI)(AX*4), Y0, Y0
+	VADDPS 32(SI)(AX*4), Y1, Y1
+	VMOVUPS Y0, (DI)(AX*4)
+	VMOVUPS Y1, 32(DI)(AX*4)
+	ADDQ $16, AX
+	CMPQ AX, CX
+	JLT add
+	VZEROUPPER
+	RET
+
+// func averageAVX2(mean, w *float32, n int, share float32)
+TEXT ·averageAVX2(SB), NOSPLIT, $0-28
+	MOVQ mean+0(FP), DI
+	MOVQ w+8(FP), SI
+	MOVQ n+16(FP), CX
+	VBROADCASTSS share+24(FP), Y4
+	XORQ AX, AX
+
+average:
+	PREFETCHT0 AHEAD(SI)(AX*4)
+	PREFETCHT0 AHEAD(DI)(AX*4)
+	VMOVUPS (DI)(AX*4), Y0
+	VMOVUPS 32(DI)(AX*4), Y1
+	VMOVUPS (SI)(AX*4), Y2
+	VMOVUPS 32(SI)(AX*4), Y3
+	VSUBPS Y0, Y2, Y2
+	VSUBPS Y1, Y3, Y3
+	VMULPS Y4, Y2, Y2
+	VMULPS Y4, Y3, Y3
+	VADDPS Y2, Y0, Y0
+	VADDPS Y3, Y1, Y1
+	VMOVUPS Y0, (DI)(AX*4)
+	VMOVUPS Y1, 32(DI)(AX*4)
+	ADDQ $16, AX
+	CMPQ AX, CX
+	JLT average
+	VZEROUPPER
+	RET
