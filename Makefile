@@ -1,13 +1,14 @@
 # make demo   sets up, ingests ten photographs, searches them, serves the page
 # make test   sets up and runs the tests
 # make check  the tests with the race detector, and the linters
+# make model  trains the default model: DATA names its data, see embed/builtin/recipe/run
 GO     ?= go
 PHOTOS ?= testdata/photos
 ADDR   ?= 127.0.0.1:8080
 BIN    := bin/clipsearch
 COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 
-.PHONY: demo test check lint cross bench bench-go fuzz build runtime clean
+.PHONY: demo test check model lint cross bench bench-go fuzz build runtime clean
 
 build: $(BIN)
 
@@ -30,6 +31,9 @@ test: runtime
 
 check: lint runtime
 	$(GO) test -race -timeout 30m ./...
+
+model: runtime
+	@embed/builtin/recipe/run
 
 lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt: the files above are not formatted"; exit 1; }

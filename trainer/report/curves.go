@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"image/color"
 	"math"
+	"strconv"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
@@ -162,6 +163,7 @@ func drawn(lines []line) (template.HTML, error) {
 		}
 	}
 	room(&p.Y, len(lines) > 2)
+	p.Y.Tick.Marker = plot.TickerFunc(distinct)
 	c := vgsvg.New(480, 240)
 	p.Draw(draw.New(c))
 	var b bytes.Buffer
@@ -170,6 +172,26 @@ func drawn(lines []line) (template.HTML, error) {
 	}
 	text := b.Bytes()
 	return template.HTML(text[max(0, bytes.Index(text, []byte("<svg"))):]), nil // without the XML declaration
+}
+
+// distinct are gonum's ticks with as many digits as it takes to tell their labels apart.
+func distinct(low, high float64) []plot.Tick {
+	ticks := plot.DefaultTicks{}.Ticks(low, high)
+	for digits := 3; digits < 12; digits++ {
+		seen, same := map[string]bool{}, false
+		for i, t := range ticks {
+			if t.IsMinor() {
+				continue
+			}
+			ticks[i].Label = strconv.FormatFloat(t.Value, 'g', digits, 64)
+			same = same || seen[ticks[i].Label]
+			seen[ticks[i].Label] = true
+		}
+		if !same {
+			break
+		}
+	}
+	return ticks
 }
 
 // room lets an axis begin at zero where that is near, shows what hardly changes as
