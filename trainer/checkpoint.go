@@ -191,6 +191,8 @@ func (w *workdir) withPrefix(prefix string) (list []string) {
 func (w *workdir) drop(s *state) error {
 	list := w.names()
 	var errs []error
+	now := fmt.Sprintf("%s%08d", stepPrefix, s.Step)
+	list = slices.DeleteFunc(list, func(name string) bool { return name > now }) // damaged ones do not count
 	for _, name := range list[min(2, len(list)):] {
 		errs = append(errs, os.RemoveAll(filepath.Join(w.dir, checkpoints, name)))
 	}

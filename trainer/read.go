@@ -267,6 +267,10 @@ func nearest(name string, keys map[string]Key) (best string) {
 	if key, ok := called[lastPart(name)]; ok {
 		return key
 	}
+	name = strings.ToLower(name)
+	if _, ok := keys[name]; ok {
+		return name
+	}
 	least := 1 << 30
 	for _, k := range slices.Sorted(maps.Keys(keys)) {
 		d := min(2*edits(name, k), 2*edits(lastPart(name), lastPart(k))+1)

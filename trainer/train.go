@@ -114,7 +114,9 @@ var ErrInterrupted = errors.New("interrupted")
 func (r *Run) stopped(ctx context.Context, w *workdir, s *state, err error) error {
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		if s.Step > w.kept {
-			if err := w.save(s, r.Learner.State()); err != nil {
+			if err := w.save(s, r.Learner.State()); isFull(err) {
+				return noRoom(err, w)
+			} else if err != nil {
 				return err
 			}
 		}

@@ -166,6 +166,9 @@ func readIndex(r io.Reader, size int64) ([]cached, error) {
 	return index, nil
 }
 
+// errDamaged is of a picture that the cache has no pixels of.
+var errDamaged = errors.New("it was damaged when the cache was made")
+
 // Len returns how many pictures the cache has, damaged ones included.
 func (c *Cache) Len() int { return len(c.index) }
 
@@ -176,7 +179,7 @@ func (c *Cache) Close() error { return c.file.Close() }
 func (c *Cache) picture(i int) (*image.RGBA, error) {
 	at := c.index[i]
 	if at.w == 0 || at.h == 0 {
-		return nil, errors.New("it was damaged when the cache was made")
+		return nil, errDamaged
 	}
 	rgb := make([]byte, 3*at.w*at.h)
 	if _, err := c.file.ReadAt(rgb, at.at); err != nil {

@@ -220,7 +220,13 @@ func (l *Loader) draw(dst []float32, item int, view func(*image.RGBA) *image.RGB
 
 func (l *Loader) picture(item int) (*image.RGBA, error) {
 	if l.o.Cache != nil {
-		return l.o.Cache.picture(item)
+		img, err := l.o.Cache.picture(item)
+		if errors.Is(err, errDamaged) && l.o.Decode != nil { // the file says why
+			if _, why := decode(l.set.Items[item], l.o.Decode); why != nil {
+				err = why
+			}
+		}
+		return img, err
 	}
 	return decode(l.set.Items[item], l.o.Decode)
 }

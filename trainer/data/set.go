@@ -39,6 +39,9 @@ const maxPicture = 256 << 20
 
 // Read returns the bytes of the picture's file.
 func (it Item) Read() ([]byte, error) {
+	if info, err := os.Stat(it.file); err == nil && !info.Mode().IsRegular() { // to open a pipe would wait for ever
+		return nil, invalid("%s is no regular file", it.file)
+	}
 	f, err := os.Open(it.file)
 	if err != nil {
 		return nil, err
@@ -142,9 +145,9 @@ func (s *Set) add(all []picture, src *source, o Options) error {
 	s.Missing, s.Uncaptioned = len(missing), len(silent)
 	switch {
 	case len(missing) > 0 && !o.AllowMissing:
-		return invalid("%d of %d pictures of %s are missing (%s): say where they are with --images, or leave them out with --allow-missing", len(missing), len(all), src.name, few(missing))
+		return invalid("%d of %d pictures of %s are missing (%s): say where they are with --images, or leave them out with data.allow_missing", len(missing), len(all), src.name, few(missing))
 	case len(silent) > 0 && !o.AllowMissing:
-		return invalid("%d of %d pictures of %s have no caption (%s): give them one, or leave them out with --allow-missing", len(silent), len(all), src.name, few(silent))
+		return invalid("%d of %d pictures of %s have no caption (%s): give them one, or leave them out with data.allow_missing", len(silent), len(all), src.name, few(silent))
 	case len(s.Items) == 0 && s.Missing+s.Uncaptioned > 0:
 		return invalid("of the %d pictures of %s, %d are missing and %d have no caption (%s): say where they are with --images", len(all), src.name, s.Missing, s.Uncaptioned, few(append(missing, silent...)))
 	case len(s.Items) == 0:
