@@ -1,5 +1,15 @@
 package trainer
 
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/clipsearch/clipsearch/clip"
+)
+
 // ComposeConfig is a network of two backbones that others have trained and of new heads
 // that bring them into one space (package compose).
 type ComposeConfig struct {
@@ -70,4 +80,39 @@ func (c *Config) checkParts() error {
 		return invalid("train.image_from and train.text_from belong to a network whose front others have trained: name it with init, or compose it")
 	}
 	return nil
+}
+
+// partsDigest names the bytes of the files that a network is composed of and that tell
+// its classes; "" if there are none. A run is gone on with by the same ones only.
+func partsDigest(c Config) (string, error) {
+	sum, some := sha256.New(), false
+	for _, file := range []struct{ key, name string }{
+		{"compose.image", c.Compose.Image}, {"compose.words", c.Compose.Words}, {"prompts.file", c.Prompts.File}, {"prompts.backbone", c.Prompts.Backbone},
+	} {
+		if file.name == "" {
+			continue
+		}
+		some = true
+		f, err := os.Open(file.name)
+		if err != nil {
+			return "", invalid("%s: %v", file.key, err)
+		}
+		fmt.Fprintln(sum, file.key)
+		_, err = io.Copy(sum, f)
+		f.Close()
+		if err != nil {
+			return "", invalid("%s: %v", file.key, err)
+		}
+	}
+	if c.Compose.Text != "" {
+		m, err := clip.ReadModel(c.Compose.Text, "fp32")
+		if err != nil {
+			return "", fmt.Errorf("compose.text: %w", err)
+		}
+		fmt.Fprintln(sum, m.Space())
+	}
+	if !some {
+		return "", nil
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }

@@ -37,7 +37,8 @@ type Record struct {
 type DataRecord struct {
 	File     string    `json:"file"`
 	Images   string    `json:"images,omitempty"`
-	Eval     string    `json:"eval,omitempty"` // another file, to validate on
+	Eval     string    `json:"eval,omitempty"`  // another file, to validate on
+	Parts    string    `json:"parts,omitempty"` // digest of the files that a network is composed of, and of prompts
 	Train    SetRecord `json:"train"`
 	Validate SetRecord `json:"validate"`
 }
@@ -135,6 +136,7 @@ func (r Record) same(now Record) error {
 		}
 	}
 	differ("the digest of the model that is trained on", short(r.Init), short(now.Init))
+	differ("the digest of the backbones and prompts", short(r.Data.Parts), short(now.Data.Parts))
 	if len(list) == 0 {
 		return nil
 	}

@@ -248,3 +248,25 @@ func TestOtherMachine(t *testing.T) {
 		t.Errorf("%v, notes %q", err, *notes)
 	}
 }
+
+// TestUnreadableCheckpoints: a run whose checkpoints cannot be listed does not begin anew.
+func TestUnreadableCheckpoints(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "out")
+	leg(t, dir, 60, 45)
+	away, list := filepath.Join(t.TempDir(), "away"), filepath.Join(dir, checkpoints)
+	if err := os.Rename(list, away); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(list, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	before, _ := os.ReadFile(filepath.Join(dir, LogName))
+	r, lines, _ := testRun(dir, newParabola(1000), 60)
+	r.Resume = true
+	if _, err := r.Train(t.Context()); err == nil || len(*lines) > 0 || !strings.Contains(err.Error(), "read the checkpoints") {
+		t.Errorf("%d steps and %v: want none, and why", len(*lines), err)
+	}
+	if after, _ := os.ReadFile(filepath.Join(dir, LogName)); string(after) != string(before) {
+		t.Error("the log has changed")
+	}
+}

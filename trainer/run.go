@@ -72,6 +72,9 @@ func (r *Run) goOn(ctx context.Context, w *workdir, s *state) (*state, error) {
 		return s, err
 	}
 	r.Record.Started, r.Record.Command, r.Record.Resumed = old.Started, old.Command, old.Resumed+1
+	if _, err := os.ReadDir(filepath.Join(w.dir, checkpoints)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return s, fmt.Errorf("read the checkpoints of the run: %w: nothing was changed", err)
+	}
 	names := w.names()
 	if len(names) == 0 {
 		r.note("the run in %s was stopped before its first checkpoint: it begins at step 1", w.dir)

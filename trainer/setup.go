@@ -67,6 +67,9 @@ func Prepare(ctx context.Context, s Setup) (*Training, error) {
 	if left := t.train.Missing + t.train.Uncaptioned; left > 0 {
 		s.note("%d pictures are left out: %d are missing, %d have no caption", left, t.train.Missing, t.train.Uncaptioned)
 	}
+	if t.record.Parts, err = partsDigest(c); err != nil {
+		return nil, err
+	}
 	if t.record.Train, err = setRecord(ctx, t.train); err != nil {
 		return nil, err
 	}
