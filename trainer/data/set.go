@@ -156,10 +156,15 @@ func (s *Set) add(all []picture, src *source, o Options) error {
 	return nil
 }
 
+// readCaption is how many bytes of a caption are read: hundreds of times as many as a
+// model does, and few enough for a vocabulary to be learned from.
+const readCaption = 1 << 14
+
 // written returns the captions that say something, on one line each.
 func written(captions []string) []string {
 	var some []string
 	for _, c := range captions {
+		c = c[:min(len(c), readCaption)]
 		c = strings.Join(strings.Fields(strings.ToValidUTF8(c, "\uFFFD")), " ")
 		if c != "" {
 			some = append(some, c)
