@@ -18,9 +18,7 @@ var small = tuning{graph: 100, saved: 50}
 // openSmall opens or makes an index in dir with the tuning small.
 func openSmall(t testing.TB, dir string) *Index {
 	t.Helper()
-	x := open(t, dir)
-	x.tuning = small
-	return x
+	return openTuned(t, dir, small)
 }
 
 // lean is an entry that is quick to store.
@@ -73,8 +71,11 @@ func keysOf(t testing.TB, x *Index, prefix string) (n int) {
 	return n
 }
 
-// loadedSaved reports whether what is in memory came from the parts in the store.
+// loadedSaved reports whether what is in memory came from the parts in the store, or
+// was saved there since by the tender.
 func loadedSaved(x *Index) bool {
+	x.saving.Lock() // the tender may be at it
+	defer x.saving.Unlock()
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	return x.mem.vectors != nil && x.mem.vectors.saved > 0 || x.mem.vectors != nil && x.mem.vectors.kept.Rows > 0

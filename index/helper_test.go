@@ -66,7 +66,14 @@ func testOptions() Options {
 // open opens the index in dir, or makes one.
 func open(t testing.TB, dir string) *Index {
 	t.Helper()
-	x, err := Open(dir, testOptions())
+	return openTuned(t, dir, usual)
+}
+
+func openTuned(t testing.TB, dir string, z tuning) *Index {
+	t.Helper()
+	o := testOptions()
+	o.tuning = z
+	x, err := Open(dir, o)
 	if err != nil {
 		t.Fatal(err)
 	}

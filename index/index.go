@@ -1,6 +1,7 @@
 package index
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,7 +45,8 @@ type Options struct {
 	// CheckModel returns what is wrong with such a directory. Nil: nothing is.
 	CheckModel func(dir string) []string
 
-	sizes sizes // of the store's files; by the free space if zero, as it is but in tests
+	sizes  sizes  // of the store's files; by the free space if zero, as it is but in tests
+	tuning tuning // usual if zero, as it is but in tests
 }
 
 // Index is an open index. Its methods may be called from several goroutines.
@@ -62,7 +64,7 @@ type Index struct {
 	trouble atomic.Pointer[string]
 	short   atomic.Pointer[string] // what inspect found to be missing; nil if nothing
 
-	tuning  tuning
+	tuning  tuning // never changed: the tender reads it from Open on
 	tender  *tender
 	saving  sync.Mutex // held by who writes codes and graph to the store; taken before writing
 	journal journal    // of what codes and graph lack there; under writing
@@ -94,7 +96,7 @@ func Open(dir string, o Options) (*Index, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &Index{dir: dir, options: o, store: s, mem: newMemory(), tuning: usual}
+	x := &Index{dir: dir, options: o, store: s, mem: newMemory(), tuning: cmp.Or(o.tuning, usual)}
 	x.current.Store(&meta)
 	x.text, x.tender = newText(filepath.Join(dir, "text"), x), newTender(x)
 	err = errors.Join(x.openJournal(), x.settleMeta())

@@ -41,25 +41,19 @@ type operation struct {
 }
 
 // lifeOptions open an index whichever space answers. Its files are small, so that
-// they are written out often.
+// they are written out often, and a life's few pictures are enough for a graph, and
+// for codes to be saved and a journal kept.
 func lifeOptions(dir string) Options {
 	o := withModel()
 	if _, err := ReadMeta(dir); err == nil {
 		o.Space, o.Model, o.Dim, o.Create = clipsearch.Space{}, "", 0, false
 	}
 	o.sizes = sizes{memtable: 1 << 20, valueLog: 1 << 20}
+	o.tuning = tuning{graph: 40, saved: 20}
 	return o
 }
 
-// openLife opens an index of which a life's few pictures are enough for a graph, and
-// for codes to be saved and a journal kept.
-func openLife(dir string) (*Index, error) {
-	x, err := Open(dir, lifeOptions(dir))
-	if err == nil {
-		x.tuning = tuning{graph: 40, saved: 20}
-	}
-	return x, err
-}
+func openLife(dir string) (*Index, error) { return Open(dir, lifeOptions(dir)) }
 
 // randomOperation returns what comes next.
 func randomOperation(r *rand.Rand) operation {

@@ -66,8 +66,7 @@ func FuzzSpaces(f *testing.F) {
 }
 
 func runModel(t testing.TB, seed uint64, operations int) {
-	x := open(t, filepath.Join(t.TempDir(), "index"))
-	x.tuning = modelTuning(seed)
+	x := openTuned(t, filepath.Join(t.TempDir(), "index"), modelTuning(seed))
 	m := &storeModel{
 		t: t, r: rand.New(rand.NewPCG(seed, 5)), x: x, pictures: map[clipsearch.ID]*modelPicture{},
 		spaces: map[clipsearch.Space]clipsearch.SpaceModel{testSpace: modelSpaces[0]}, answering: testSpace,
@@ -132,12 +131,11 @@ func (m *storeModel) reopen(context.Context) error {
 	if err := m.x.Close(); err != nil {
 		return err
 	}
-	x, err := Open(dir, Options{})
+	x, err := Open(dir, Options{tuning: m.x.tuning})
 	if err != nil {
 		return err
 	}
 	m.t.Cleanup(func() { x.Close() })
-	x.tuning = m.x.tuning
 	m.x = x
 	return nil
 }
