@@ -19,11 +19,14 @@ type judge struct {
 // judgeBatch is how many pictures or texts are embedded at once.
 const judgeBatch = 64
 
-func (t *Training) newJudge(p clip.Preprocess) (*judge, error) {
+func (t *Training) newJudge(ctx context.Context, p clip.Preprocess) (*judge, error) {
 	loader, err := data.NewLoader(t.val, data.LoaderOptions{
 		Batch: judgeBatch, Threads: t.setup.Threads, Decode: t.setup.Decode, Preprocess: p,
 		Report: func(line string) { t.setup.note("validation: %s", line) },
 	})
+	if err == nil && t.lockedVal == nil {
+		err = enough(ctx, loader, t.val, "validate on: retrieval needs two")
+	}
 	return &judge{t.val, loader}, err
 }
 

@@ -143,6 +143,11 @@ func (t *Training) open(ctx context.Context, r *Run, work string) error {
 	if err != nil {
 		return err
 	}
+	if t.locked == nil {
+		if err := enough(ctx, loader, t.train, "train on: a contrast needs two"); err != nil {
+			return err
+		}
+	}
 	if t.learner, err = newLearner(t.setup.Config, net, loader, t.locked, t.setup.Threads, t.setup.Provider); err != nil {
 		return err
 	}
@@ -152,12 +157,22 @@ func (t *Training) open(ctx context.Context, r *Run, work string) error {
 	r.Learner, r.Record.Parameters = t.learner, int64(len(t.learner.engine.W)-2)
 	r.Export = t.export
 	if t.val != nil {
-		if t.judge, err = t.newJudge(net.preprocess()); err != nil {
+		if t.judge, err = t.newJudge(ctx, net.preprocess()); err != nil {
 			return err
 		}
 		r.Validate = t.validate
 	}
 	return nil
+}
+
+// enough returns an error if fewer than two pictures of a set can be read: before hours
+// are spent. Features are made of those that can.
+func enough(ctx context.Context, l *data.Loader, set *data.Set, why string) error {
+	n, err := l.Readable(ctx, 2)
+	if err == nil && n < 2 {
+		return invalid("%d of %d pictures can be read to %s", n, len(set.Items), why)
+	}
+	return err
 }
 
 // network makes the network: a new one, that of a model, or of a model's image tower

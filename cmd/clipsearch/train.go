@@ -61,7 +61,7 @@ over it. train.json in --out says all that the run was made from.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.data, "data", "", "pictures and captions: `FILE` (Karpathy or COCO JSON, TSV, CSV, JSONL, webdataset .tar), or a folder with one")
-	f.StringVar(&o.images, "images", "", "where the pictures are: `DIR` (default: beside --data)")
+	f.StringVar(&o.images, "images", "", "`DIR` with the pictures (default: beside --data); a path in --data that leads neither below it nor below the folder of --data is an error")
 	f.StringVar(&o.eval, "eval-data", "", "validate on all of `FILE` (default: the val split of --data)")
 	f.StringVar(&o.out, "out", "", "`DIR` of the run, and of the model that it makes")
 	f.StringVar(&o.config, "config", "", "`FILE.json` with settings: see --keys")

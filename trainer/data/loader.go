@@ -256,5 +256,21 @@ func (l *Loader) report(item int, err error) {
 	}
 }
 
+// Readable returns how many of the pictures can be read. It looks no further than most,
+// and reports those in front of them that are damaged.
+func (l *Loader) Readable(ctx context.Context, most int) (n int, err error) {
+	for item := 0; item < l.order.n && n < most; item++ {
+		if err := ctx.Err(); err != nil {
+			return n, err
+		}
+		if _, err := l.picture(item); err != nil {
+			l.report(item, err)
+			continue
+		}
+		n++
+	}
+	return n, nil
+}
+
 // Damaged returns how many pictures were found damaged until now.
 func (l *Loader) Damaged() int { return int(l.failed.Load()) }

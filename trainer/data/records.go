@@ -72,7 +72,7 @@ func parseRecords(text []byte) ([]picture, error) {
 		case strings.TrimSpace(r.name()) == "":
 			return nil, invalid("record %d names no picture: its key must be image or file_name", n)
 		}
-		g.add(r.name(), r.Split, r.captions()...)
+		g.add(place{"record", n}, r.name(), r.Split, r.captions()...)
 	}
 	if _, err := d.Token(); err != nil {
 		return nil, invalid("the array of records does not end: %v", err)

@@ -71,8 +71,10 @@ type Options struct {
 	// and a caption a line), JSON records (a line each, or an array), webdataset's tars
 	// ("shard-{000000..000009}.tar", or one, or a pattern with *), or a folder with one of
 	// these.
-	Data   string
-	Images string // where to look for the pictures first; "" for nowhere else than beside Data
+	Data string
+	// Images is where to look for the pictures first; "" for nowhere else than beside Data.
+	// They lie below it or below the folder of Data: a path that leads elsewhere is an error.
+	Images string
 	Split  string // "train", which has restval in it, "val", "test" or "all"; "train" if empty
 
 	// HoldOut is the share of the pictures that are "val" where the file has no such
@@ -123,11 +125,15 @@ func Read(o Options) (*Set, error) {
 func (s *Set) add(all []picture, src *source, o Options) error {
 	var missing, silent []string
 	at := map[string]int{} // of pictures by their file: one that is named twice is one
+	below := rootsOf(src.dir, o.Images)
 	for _, p := range all {
 		p.Captions = written(p.Captions)
 		file := p.file
 		if file == "" && p.shard == "" {
-			file = p.find(src.dir, o.Images)
+			var err error
+			if file, err = below.find(p); err != nil {
+				return fmt.Errorf("%s: %w", src.name, err)
+			}
 		}
 		switch {
 		case len(p.Captions) == 0:

@@ -168,14 +168,6 @@ func TestNewItem(t *testing.T) {
 	}
 }
 
-func TestAbsolutePaths(t *testing.T) {
-	pictures := folder(t, map[string]string{"deep/a.jpg": ""})
-	dir := folder(t, map[string]string{"x.tsv": filepath.Join(pictures, "deep", "a.jpg") + "\tone\n"})
-	if _, err := Read(Options{Data: dir}); err != nil {
-		t.Error(err)
-	}
-}
-
 // pngFile is a picture as a file.
 func pngFile(t *testing.T, w, h int) string {
 	t.Helper()

@@ -224,7 +224,7 @@ func (x *tarIndex) add(r io.Reader, h *tar.Header, at int64) error {
 // sample returns the sample of a name, which is valid until the next is added.
 func (x *tarIndex) sample(name string) *picture {
 	if _, known := x.at[name]; !known {
-		x.gatherer.add(name, "")
+		x.gatherer.add(place{}, name, "")
 	}
 	return &x.all[x.at[name]]
 }

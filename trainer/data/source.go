@@ -105,7 +105,7 @@ func isRecord(text []byte) bool {
 func pictures(all []captions.Picture) []picture {
 	own := make([]picture, len(all))
 	for i, p := range all {
-		own[i].Picture = p
+		own[i].Picture, own[i].named = p, place{"picture", i + 1}
 	}
 	return own
 }
@@ -116,7 +116,7 @@ type gatherer struct {
 	at  map[string]int
 }
 
-func (g *gatherer) add(name, split string, texts ...string) {
+func (g *gatherer) add(named place, name, split string, texts ...string) {
 	if g.at == nil {
 		g.at = map[string]int{}
 	}
@@ -124,7 +124,7 @@ func (g *gatherer) add(name, split string, texts ...string) {
 	if !known {
 		i = len(g.all)
 		g.at[name] = i
-		g.all = append(g.all, picture{Picture: captions.Picture{Name: filepath.FromSlash(name), Split: split}})
+		g.all = append(g.all, picture{Picture: captions.Picture{Name: filepath.FromSlash(name), Split: split}, named: named})
 	}
 	g.all[i].Captions = append(g.all[i].Captions, texts...)
 }

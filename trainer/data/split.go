@@ -21,6 +21,13 @@ type picture struct {
 	at, size int64
 	inside   bool
 	shard    string // it lies in, if it does
+	named    place  // in the list
+}
+
+// place is where a list names a picture: line 3, record 3.
+type place struct {
+	unit   string
+	number int
 }
 
 // label is what the picture is called: names are unique in their shard only.
@@ -33,16 +40,6 @@ func (p picture) label() string {
 
 // base returns the name of the picture's file without its folder.
 func (p picture) base() string { return path.Base(filepath.ToSlash(p.Name)) }
-
-// find returns where the picture lies. Tables often name it by a whole path.
-func (p picture) find(dir, images string) string {
-	if filepath.IsAbs(p.Name) {
-		if at := (captions.Picture{Name: filepath.Base(p.Name)}).Find(filepath.Dir(p.Name), ""); at == filepath.Clean(p.Name) {
-			return at
-		}
-	}
-	return p.Find(dir, images)
-}
 
 // The names that splits go by.
 var splitNames = map[string][]string{

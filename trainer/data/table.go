@@ -78,7 +78,7 @@ func parseTable(text []byte, comma rune) ([]picture, error) {
 		if whole {
 			caption = strings.Join(row[c.caption:], string(comma))
 		}
-		g.add(unnumbered(strings.TrimSpace(row[c.path])), split, caption)
+		g.add(place{"line", line}, unnumbered(strings.TrimSpace(row[c.path])), split, caption)
 	}
 }
 
