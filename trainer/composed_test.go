@@ -112,9 +112,15 @@ func composed(dir string, steps int) trainer.Config {
 // learn runs a configuration until it ends, or until so many pictures were decoded.
 func learn(t *testing.T, dir, out string, c trainer.Config, resume bool, stop int) (losses []float64, decoded int) {
 	t.Helper()
+	return learnTold(t, dir, out, c, resume, stop, nil)
+}
+
+// learnTold is learn with somebody to tell what a user should know.
+func learnTold(t *testing.T, dir, out string, c trainer.Config, resume bool, stop int, note func(string)) (losses []float64, decoded int) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	s := trainer.Setup{Config: c, Data: filepath.Join(dir, "pairs.tsv"), Threads: 1, Decode: func(file []byte) (*image.RGBA, error) {
+	s := trainer.Setup{Config: c, Data: filepath.Join(dir, "pairs.tsv"), Threads: 1, Note: note, Decode: func(file []byte) (*image.RGBA, error) {
 		decoded++
 		img, err := png.Decode(bytes.NewReader(file))
 		if err != nil {

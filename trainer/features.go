@@ -1,13 +1,16 @@
 package trainer
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -30,6 +33,7 @@ type features struct {
 const (
 	featuresTensor = "features" // float32 [pictures, numbers]; those of a damaged picture are zero
 	goodTensor     = "good"     // uint8 [pictures]: 1 where it could be read
+	sumTensor      = "crc32c"   // uint8 [4]: of the bytes of the two others, little-endian
 )
 
 // featureMaker makes them.
@@ -41,6 +45,7 @@ type featureMaker struct {
 	set      *data.Set
 	size     int // of a picture's side
 	progress func(done, total int)
+	note     func(format string, args ...any)
 }
 
 // open returns the features of so many views, from their files if they are there.
@@ -58,6 +63,9 @@ func (m featureMaker) open(ctx context.Context, views int) (*features, error) {
 		name := filepath.Join(m.dir, hex.EncodeToString(sum[:12])+".features.safetensors")
 		w, err := m.read(name)
 		if err != nil {
+			if !errors.Is(err, fs.ErrNotExist) {
+				m.note("features of pictures are made again: %v", err)
+			}
 			if err := m.write(ctx, name, view); err != nil {
 				f.close()
 				return nil, fmt.Errorf("features of view %d of %d pictures: %w", view, len(m.set.Items), err)
@@ -83,7 +91,8 @@ func (f *features) close() (err error) {
 	return err
 }
 
-// read opens a file if it is whole, and of the set.
+// read opens a file if it is whole, and of the set. All of it is read once for that: a
+// run reads it many times.
 func (m featureMaker) read(name string) (*clip.Weights, error) {
 	w, err := clip.OpenWeights(os.DirFS(filepath.Dir(name)), filepath.Base(name))
 	if err != nil {
@@ -91,10 +100,40 @@ func (m featureMaker) read(name string) (*clip.Weights, error) {
 	}
 	t, ok := w.Tensor(featuresTensor)
 	good, also := w.Tensor(goodTensor)
-	if !ok || !also || len(t.Shape) < 2 || t.Shape[0] != len(m.set.Items) || good.Bytes != int64(len(m.set.Items)) {
+	if !ok || !also || t.Type != "F32" || len(t.Shape) < 2 || t.Shape[0] != len(m.set.Items) || good.Bytes != int64(len(m.set.Items)) {
 		return nil, errors.Join(fmt.Errorf("%s is not of this set", name), w.Close())
 	}
+	if err := proven(w, t, good); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", name, err), w.Close())
+	}
 	return w, nil
+}
+
+// proven returns an error if tensors do not have the checksum that lies beside them.
+func proven(w *clip.Weights, list ...clip.Tensor) error {
+	own, ok := w.Tensor(sumTensor)
+	if !ok || own.Bytes != 4 {
+		return errors.New("it has no checksum")
+	}
+	sum := crc32.New(castagnoli)
+	for _, t := range list {
+		raw, err := w.Raw(t)
+		if err != nil {
+			return err
+		}
+		if _, err := io.CopyBuffer(struct{ io.Writer }{sum}, struct{ io.Reader }{raw}, make([]byte, 1<<20)); err != nil {
+			return err
+		}
+	}
+	raw, err := w.Raw(own)
+	if err != nil {
+		return err
+	}
+	want, err := io.ReadAll(raw)
+	if got := binary.LittleEndian.AppendUint32(nil, sum.Sum32()); err == nil && !bytes.Equal(got, want) {
+		return fmt.Errorf("its checksum is %x, not %x: it is damaged", got, want)
+	}
+	return err
 }
 
 // write makes the file of a view. It takes its name when it is whole.
@@ -107,9 +146,14 @@ func (m featureMaker) write(ctx context.Context, name string, view int) error {
 	for _, d := range shape {
 		dim *= d
 	}
-	return clip.WriteTensors(name, []clip.NewTensor{
-		{Name: featuresTensor, Type: "F32", Shape: append([]int{len(good)}, shape...), Write: func(w io.Writer) error { return m.stream(ctx, w, view, dim, good) }},
-		{Name: goodTensor, Type: "U8", Shape: []int{len(good)}, Write: func(w io.Writer) error { _, err := w.Write(good); return err }},
+	sum := crc32.New(castagnoli)
+	return clip.WriteTensors(name, []clip.NewTensor{ // in the order in which they are written
+		{Name: featuresTensor, Type: "F32", Shape: append([]int{len(good)}, shape...), Write: func(w io.Writer) error { return m.stream(ctx, io.MultiWriter(w, sum), view, dim, good) }},
+		{Name: goodTensor, Type: "U8", Shape: []int{len(good)}, Write: func(w io.Writer) error { _, err := io.MultiWriter(w, sum).Write(good); return err }},
+		{Name: sumTensor, Type: "U8", Shape: []int{4}, Write: func(w io.Writer) error {
+			_, err := w.Write(binary.LittleEndian.AppendUint32(nil, sum.Sum32()))
+			return err
+		}},
 	}, nil)
 }
 

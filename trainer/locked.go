@@ -43,6 +43,7 @@ func (t *Training) featuresOf(ctx context.Context, tower *engine.Frozen, p clip.
 		dir: dir, tower: tower, loader: loader, set: set, size: p.Size,
 		space:    fmt.Sprintf("%s %s %s %d", tower.Digest(), asJSON(p), asJSON(c.Augment), c.Data.ViewSeed),
 		progress: func(done, total int) { t.progress("encode pictures", done, total) },
+		note:     t.setup.note,
 	}
 	f, err := m.open(ctx, views)
 	if err != nil {
