@@ -63,7 +63,7 @@ func (r *Run) goOn(ctx context.Context, w *workdir, s *state) (*state, error) {
 	if old.Result != nil {
 		s.done = old.Result
 		r.note("the run in %s has ended already: there is nothing to go on with", w.dir)
-		return s, nil
+		return s, w.tidy(old.Config) // which it may have been killed in the midst of
 	}
 	if list := old.Environment.unlike(r.Record.Environment); len(list) > 0 {
 		r.note("losses may differ in their last digits from those of an uninterrupted run: %s", strings.Join(list, "; "))
@@ -170,16 +170,7 @@ func (r *Run) finish(ctx context.Context, w *workdir, s *state) (Result, error) 
 	if err := w.writeRecord(r.Record); err != nil {
 		return res, err
 	}
-	if err := os.RemoveAll(filepath.Join(w.dir, workName)); err != nil {
-		return res, err
-	}
-	if !r.Config.Run.KeepCheckpoints {
-		if err := os.RemoveAll(filepath.Join(w.dir, checkpoints)); err != nil {
-			return res, err
-		}
-	}
-	w.ended = true
-	return res, nil
+	return res, w.tidy(r.Config)
 }
 
 // takeBest fills the Learner's Weights with the best ones. If those are damaged, the

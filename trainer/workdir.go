@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,12 +62,26 @@ func Vacant(dir string) error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
+	ours := slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == lockName })
 	for _, e := range entries {
-		if e.Name() != lockName && e.Name() != workName { // of a run that was killed before it was begun
+		if !ours || !left(e) {
 			return invalid("%s is not empty, and no run is in it: name another --out", dir)
 		}
 	}
 	return nil
+}
+
+// left reports whether something in the folder of a run may be of a process that was
+// killed before the run was begun.
+func left(e fs.DirEntry) bool {
+	switch e.Name() {
+	case lockName, workName:
+		return true
+	case LogName:
+		info, err := e.Info()
+		return err == nil && info.Size() == 0
+	}
+	return halves[""].MatchString(e.Name())
 }
 
 // openWorkdir takes the folder of a run, or makes one.
@@ -92,7 +108,40 @@ func openWorkdir(dir string, resume bool) (*workdir, error) {
 	if !got {
 		return nil, fmt.Errorf("another process trains in %s: wait for it, or name another --out", dir)
 	}
+	w.sweep()
 	return w, nil
+}
+
+// halves are the names, by the folder within that of a run, of what is half-written.
+var halves = map[string]*regexp.Regexp{
+	"":                     regexp.MustCompile(`^(\.part-\d+|\.export)$`),
+	checkpoints:            regexp.MustCompile(`^\.part-(step|best)-\d+$`),
+	workName + "/cache":    regexp.MustCompile(`^\.\d+\.pixels\.part$`),
+	workName + "/features": regexp.MustCompile(`^\.[0-9a-f]+\.features\.safetensors\.part\d+$`),
+}
+
+// sweep removes what processes left half-written in the folder that were killed: whoever
+// has the lock is the only one to write there. What cannot be removed is in nobody's way.
+func (w *workdir) sweep() {
+	for sub, half := range halves {
+		dir := filepath.Join(w.dir, filepath.FromSlash(sub))
+		entries, _ := os.ReadDir(dir) // none, if it is not there
+		for _, e := range entries {
+			if half.MatchString(e.Name()) {
+				os.RemoveAll(filepath.Join(dir, e.Name())) //nolint:errcheck // see above
+			}
+		}
+	}
+}
+
+// tidy removes what a run needs no more that has ended.
+func (w *workdir) tidy(c Config) error {
+	w.ended = true
+	err := os.RemoveAll(filepath.Join(w.dir, workName))
+	if !c.Run.KeepCheckpoints {
+		err = errors.Join(err, os.RemoveAll(filepath.Join(w.dir, checkpoints)))
+	}
+	return err
 }
 
 func (w *workdir) close() error {
