@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -52,7 +53,7 @@ func openNetwork(image, text clip.Model, fresh bool, c Config) (*network, error)
 	if len(n.trained) == 0 {
 		return nil, invalid("nothing of model %s is trained: let train.image or train.text be more than none", image.Name)
 	}
-	return n, nil
+	return n, n.slow(c.Optim.Slow)
 }
 
 func (n *network) open(i int, side clip.Side, c Config, fresh bool) error {
@@ -160,18 +161,30 @@ func headDim(c Config, side clip.Side, fresh bool) int {
 
 // pick returns the names of those weights of a tower that are trained.
 func (n *network) pick(graph *onnx.Model, side clip.Side, s Selection) ([]string, error) {
-	var names []string
+	var parameters []clip.Parameter
 	if m := n.models[indexOf(side)].Side(side); m.Built() {
-		parameters, err := m.Parameters(side)
+		list, err := m.Parameters(side)
 		if err != nil {
 			return nil, err
 		}
-		names = []string{}
-		for _, p := range parameters {
-			names = append(names, p.Name)
-		}
+		parameters = append([]clip.Parameter{}, list...) // not nil
 	}
-	return s.pick(weightsOf(graph, names))
+	names, err := s.pick(weightsOf(graph, parameters))
+	if err != nil {
+		return nil, fmt.Errorf("train.%s: %w", side, err)
+	}
+	return names, nil
+}
+
+// slow returns an error if a weight is to learn more slowly that does not learn.
+func (n *network) slow(s Selection) error {
+	if s.None() {
+		return nil
+	}
+	if _, err := s.pick(weights{names: slices.Sorted(maps.Keys(n.trained))}); err != nil {
+		return fmt.Errorf("optim.slow: of what is trained, %w", err)
+	}
+	return nil
 }
 
 func indexOf(side clip.Side) engine.Side {

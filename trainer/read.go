@@ -194,6 +194,9 @@ func (c *Config) Check() error {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
+	if _, last := c.Optim.Slow.Last(); last || c.Optim.Slow.All() {
+		return invalid("optim.slow is none or a list of name patterns, not %q", c.Optim.Slow[0])
+	}
 	return nil
 }
 

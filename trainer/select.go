@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"regexp"
@@ -8,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/clipsearch/clipsearch/clip"
 	"github.com/clipsearch/clipsearch/onnx"
 )
 
@@ -15,27 +17,41 @@ import (
 // its nodes first read them.
 type weights struct {
 	names  []string
-	frozen []string // what looks like weights and cannot be
+	frozen []frozenWeight // what looks like weights and cannot be
 }
+
+// frozenWeight is what cannot be trained, and why.
+type frozenWeight struct{ name, why string }
+
+const (
+	byChannels = "the kernel of a convolution by channels is made of it, whose gradient has no cheap form"
+	statistic  = "it is a statistic of a batch norm, which is counted and not learned"
+)
 
 // weightsOf lists the weights of a tower. parameters are those that a checkpoint has;
 // nil: the graph is a file, and what its nodes do says which are weights.
-func weightsOf(m *onnx.Model, parameters []string) weights {
+func weightsOf(m *onnx.Model, parameters []clip.Parameter) weights {
+	var w weights
+	own := map[string]bool{}
+	for _, p := range parameters {
+		if own[p.Name] = !p.Depthwise; p.Depthwise {
+			w.frozen = append(w.frozen, frozenWeight{p.Name, byChannels})
+		}
+	}
 	tensors := map[string]*onnx.Tensor{}
 	for _, t := range m.Initializers {
-		if t.Type == onnx.Float && (parameters == nil || slices.Contains(parameters, t.Name)) {
+		if t.Type == onnx.Float && (parameters == nil || own[t.Name]) {
 			tensors[t.Name] = t
 		}
 	}
-	var w weights
 	for _, n := range m.Nodes {
 		for i, in := range n.Inputs {
 			t := tensors[in]
 			switch {
 			case t == nil:
 			case parameters == nil && !weighs(n.Op, i, t):
-			case !trainable(n, i) || strings.HasSuffix(in, "running_mean") || strings.HasSuffix(in, "running_var"):
-				w.frozen = append(w.frozen, in)
+			case fixed(n, i) != "":
+				w.frozen = append(w.frozen, frozenWeight{in, fixed(n, i)})
 				delete(tensors, in)
 			default:
 				w.names = append(w.names, in)
@@ -64,17 +80,18 @@ func weighs(op string, input int, t *onnx.Tensor) bool {
 	return false
 }
 
-// trainable reports whether a weight has a gradient here: the means of batch norms are
-// no weights, and a convolution by channels has none that is cheap.
-func trainable(n *onnx.Node, input int) bool {
-	switch n.Op {
-	case "BatchNormalization":
-		return input < 3
-	case "Conv":
-		groups, _ := n.Attr("group").(int64)
-		return input != 1 || groups <= 1
+// fixed says why a weight that a node reads is not trained; "": it can be.
+func fixed(n *onnx.Node, input int) string {
+	if name := n.Inputs[input]; strings.HasSuffix(name, "running_mean") || strings.HasSuffix(name, "running_var") {
+		return statistic
 	}
-	return true
+	switch groups, _ := n.Attr("group").(int64); {
+	case n.Op == "BatchNormalization" && input >= 3:
+		return statistic
+	case n.Op == "Conv" && input == 1 && groups > 1:
+		return byChannels
+	}
+	return ""
 }
 
 // pick returns those weights that a selection names.
@@ -99,10 +116,10 @@ func (s Selection) pick(w weights) ([]string, error) {
 		if some {
 			continue
 		}
-		if i := slices.IndexFunc(w.frozen, func(name string) bool { return match(pattern, name) }); i >= 0 {
-			return nil, invalid("%q names %s, which cannot be trained", pattern, w.frozen[i])
+		if i := slices.IndexFunc(w.frozen, func(f frozenWeight) bool { return match(pattern, f.name) }); i >= 0 {
+			return nil, invalid("%q names %s, which cannot be trained: %s", pattern, w.frozen[i].name, w.frozen[i].why)
 		}
-		return nil, invalid("%q matches none of the %d weights, such as %s", pattern, len(w.names), strings.Join(w.names[:min(3, len(w.names))], ", "))
+		return nil, invalid("%q matches none of the %d weights%s", pattern, len(w.names), nearestWeight(pattern, w.names))
 	}
 	return slices.DeleteFunc(slices.Clone(w.names), func(name string) bool { return !picked[name] }), nil
 }
@@ -111,6 +128,47 @@ func (s Selection) pick(w weights) ([]string, error) {
 func match(pattern, name string) bool {
 	ok, err := path.Match(strings.ReplaceAll(pattern, "/", "\x00"), strings.ReplaceAll(name, "/", "\x00"))
 	return ok && err == nil
+}
+
+// nearestWeight says which weight a pattern is nearest to that matches none.
+func nearestWeight(pattern string, names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	if !strings.Contains(pattern, "*") {
+		names = append(slices.Clone(names), "all", "none", "last:1")
+	}
+	return fmt.Sprintf(": did you mean %s?", slices.MinFunc(names, func(a, b string) int {
+		return cmp.Compare(away(pattern, a), away(pattern, b))
+	}))
+}
+
+// away is how many edits make of a name one that a pattern matches: as edits, but that a
+// star stands for anything.
+func away(pattern, name string) int {
+	row := make([]int, len(name)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(pattern) {
+		diagonal, star := row[0], pattern[i] == '*'
+		if !star {
+			row[0]++
+		}
+		for j := range len(name) {
+			above := row[j+1]
+			switch {
+			case star:
+				row[j+1] = min(above, row[j])
+			case pattern[i] == name[j] || pattern[i] == '?':
+				row[j+1] = diagonal
+			default:
+				row[j+1] = 1 + min(diagonal, above, row[j])
+			}
+			diagonal = above
+		}
+	}
+	return row[len(name)]
 }
 
 // block finds the number of a tower's block in the name of a weight of it:

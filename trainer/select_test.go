@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/clipsearch/clipsearch"
+	"github.com/clipsearch/clipsearch/clip"
 	"github.com/clipsearch/clipsearch/onnx"
 )
 
@@ -66,8 +67,12 @@ func TestSelection(t *testing.T) {
 		want string
 	}{
 		{Selection{"last:5"}, "the tower has 4 blocks"},
-		{Selection{"*.fc2.*"}, `"*.fc2.*" matches none of the 13 weights, such as patches`},
-		{Selection{"norm.running_*"}, "names norm.running_mean, which cannot be trained"},
+		{Selection{"*.fc2.*"}, `"*.fc2.*" matches none of the 13 weights: did you mean layers.0.fc1.weight?`},
+		{Selection{"*.fc1.bais"}, "did you mean layers.0.fc1.bias?"},
+		{Selection{"layer.10.*.weight"}, "did you mean layers.10.fc1.weight?"},
+		{Selection{"patches", "projektion"}, `"projektion" matches none of the 13 weights: did you mean projection?`},
+		{Selection{"al"}, "did you mean all?"},
+		{Selection{"norm.running_*"}, "names norm.running_mean, which cannot be trained: it is a statistic"},
 	} {
 		if _, err := tt.s.pick(w); err == nil || !strings.Contains(err.Error(), tt.want) || !errors.Is(err, clipsearch.ErrInvalid) {
 			t.Errorf("%v: %v, want %q", tt.s, err, tt.want)
@@ -78,11 +83,43 @@ func TestSelection(t *testing.T) {
 // TestFrozenKernels: a convolution by channels is not trained, and what a checkpoint does
 // not have is no weight.
 func TestFrozenKernels(t *testing.T) {
-	if w := weightsOf(tower(t, 2), nil); slices.Contains(w.names, "patches") || !slices.Contains(w.frozen, "patches") {
+	w := weightsOf(tower(t, 2), nil)
+	if slices.Contains(w.names, "patches") || !slices.Contains(w.frozen, frozenWeight{"patches", byChannels}) {
 		t.Errorf("weights %v, frozen %v", w.names, w.frozen)
 	}
-	if w := weightsOf(tower(t, 1), []string{"mask", "projection"}); !slices.Equal(w.names, []string{"mask", "projection"}) {
-		t.Errorf("of a checkpoint with two: %v", w.names)
+	w = weightsOf(tower(t, 1), []clip.Parameter{{Name: "mask"}, {Name: "projection"}, {Name: "patches", Depthwise: true}})
+	if !slices.Equal(w.names, []string{"mask", "projection"}) {
+		t.Errorf("of a checkpoint with two, and a kernel: %v", w.names)
+	}
+	if _, err := (Selection{"patches"}).pick(w); err == nil || !strings.Contains(err.Error(), "patches, which cannot be trained: the kernel of a convolution by channels") {
+		t.Errorf("a kernel that is asked for: %v", err)
+	}
+	if got, err := (Selection{"all"}).pick(w); err != nil || !slices.Equal(got, w.names) {
+		t.Errorf("all: %v, %v", got, err)
+	}
+}
+
+func TestSlow(t *testing.T) {
+	n := network{trained: map[string]bool{"image/layers.0.fc1.weight": true, "text/text_model.final.weight": true}}
+	for _, tt := range []struct {
+		s    Selection
+		says string
+	}{
+		{Selection{"none"}, ""},
+		{Selection{"text/*"}, ""},
+		{Selection{"text_model.*"}, `optim.slow: of what is trained, "text_model.*" matches none of the 2 weights: did you mean text/text_model.final.weight?`},
+		{Selection{"image/*", "image/layer.0.*"}, "did you mean image/layers.0.fc1.weight?"},
+	} {
+		err := n.slow(tt.s)
+		if (err == nil) != (tt.says == "") || err != nil && (!strings.Contains(err.Error(), tt.says) || !errors.Is(err, clipsearch.ErrInvalid)) {
+			t.Errorf("%v: %v, want %q", tt.s, err, tt.says)
+		}
+	}
+	c := Defaults()
+	for _, s := range []Selection{{"all"}, {"last:2"}} {
+		if c.Optim.Slow = s; c.Check() == nil {
+			t.Errorf("%v is no list of patterns, and is taken", s)
+		}
 	}
 }
 
