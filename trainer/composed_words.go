@@ -2,9 +2,7 @@ package trainer
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +11,7 @@ import (
 	"github.com/clipsearch/clipsearch/clip"
 	"github.com/clipsearch/clipsearch/onnx"
 	"github.com/clipsearch/clipsearch/trainer/data"
+	"github.com/clipsearch/clipsearch/trainer/engine"
 	"github.com/clipsearch/clipsearch/trainer/vocab"
 )
 
@@ -119,7 +118,7 @@ func (c *composition) cutTable(rows []int) error {
 	raw := old.Raw
 	if old.External != nil {
 		var err error
-		if raw, err = readPart(c.text.files, old.External); err != nil {
+		if raw, err = engine.ReadExternal(old.External, c.text.files); err != nil {
 			return fmt.Errorf("table %s: %w", old.Name, err)
 		}
 	}
@@ -141,18 +140,4 @@ func (c *composition) cutTable(rows []int) error {
 // looksUp reports whether a graph looks rows up in a table.
 func looksUp(m *onnx.Model, table string) bool {
 	return slices.ContainsFunc(m.Nodes, func(n *onnx.Node) bool { return n.Op == "Gather" && n.Inputs[0] == table })
-}
-
-func readPart(files fs.FS, x *onnx.External) ([]byte, error) {
-	f, err := files.Open(x.Location)
-	if err != nil {
-		return nil, err
-	}
-	raw := make([]byte, x.Length)
-	if at, ok := f.(io.ReaderAt); ok {
-		_, err = at.ReadAt(raw, x.Offset)
-	} else if _, err = io.CopyN(io.Discard, f, x.Offset); err == nil {
-		_, err = io.ReadFull(f, raw)
-	}
-	return raw, errors.Join(err, f.Close())
 }

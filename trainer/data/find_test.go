@@ -27,6 +27,7 @@ func TestOutside(t *testing.T) {
 		{"up by folder", "x.json", `{"images":[{"filepath":"..","filename":"b.jpg","sentences":[{"raw":"two"}]}]}`, "", "picture 1 names ../b.jpg"},
 		{"up from --images", "x.tsv", "../b.jpg\ttwo\n", "pictures", "outside of --images TOP/pictures and of the folder of the list, TOP/lists"},
 		{"up, below --images", "x.tsv", "../pictures/c.jpg\ttwo\n", ".", ""},
+		{"up, by a link", "x.tsv", "../link/c.jpg\ttwo\n", "link", ""},
 		{"up, below --images, missing", "x.tsv", "../pictures/none.jpg\ttwo\n", ".", "are missing"},
 		{"whole, below the list", "x.tsv", "TOP/lists/a.jpg\tone\n", "", ""},
 		{"whole, below --images", "x.tsv", "TOP/b.jpg\ttwo\n", ".", ""},

@@ -72,7 +72,7 @@ func (t tower) loaded(x *onnx.Tensor) (*onnx.Tensor, error) {
 	}
 	own := *x
 	var err error
-	if own.Raw, err = read(x.External, t.files); err != nil {
+	if own.Raw, err = ReadExternal(x.External, t.files); err != nil {
 		return nil, fmt.Errorf("weight %s: %w", x.Name, err)
 	}
 	own.External = nil

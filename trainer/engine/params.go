@@ -118,8 +118,8 @@ func (e *Engine) load(sources []source) error {
 	return nil
 }
 
-// read returns the bytes of a tensor that lies in a file.
-func read(x *onnx.External, files fs.FS) ([]byte, error) {
+// ReadExternal returns the bytes of a tensor that lies in a file.
+func ReadExternal(x *onnx.External, files fs.FS) ([]byte, error) {
 	if files == nil {
 		return nil, fmt.Errorf("it lies in %s, and where that is was not said", x.Location)
 	}
