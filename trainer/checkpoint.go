@@ -166,6 +166,19 @@ func (w *workdir) load(name string, tensors []Tensor) (*state, error) {
 	return &s, readTensors(filepath.Join(dir, tensorsFile), tensors, s.Tensors)
 }
 
+// lastGood says which checkpoint is the last of a run that diverged whose weights had a
+// loss as it should be: that of a step is the loss of the weights that the step before
+// has left.
+func (w *workdir) lastGood(s *state) string {
+	bad := s.Step + 1 - max(s.Watch.Bad, 1)
+	for _, name := range w.names() {
+		if step, err := strconv.Atoi(strings.TrimPrefix(name, stepPrefix)); err == nil && step < bad {
+			return fmt.Sprintf("the last good checkpoint is of step %d, in %s", step, w.dir)
+		}
+	}
+	return "it did before there was a good checkpoint"
+}
+
 // names lists the checkpoints, the newest first.
 func (w *workdir) names() []string { return w.withPrefix(stepPrefix) }
 

@@ -117,7 +117,7 @@ func (s Selection) pick(w weights) ([]string, error) {
 			continue
 		}
 		if i := slices.IndexFunc(w.frozen, func(f frozenWeight) bool { return match(pattern, f.name) }); i >= 0 {
-			return nil, invalid("%q names %s, which cannot be trained: %s", pattern, w.frozen[i].name, w.frozen[i].why)
+			return nil, invalid("%q names what cannot be trained (%s): %s", pattern, w.frozen[i].name, w.frozen[i].why)
 		}
 		return nil, invalid("%q matches none of the %d weights%s", pattern, len(w.names), nearestWeight(pattern, w.names))
 	}

@@ -72,7 +72,7 @@ func TestSelection(t *testing.T) {
 		{Selection{"layer.10.*.weight"}, "did you mean layers.10.fc1.weight?"},
 		{Selection{"patches", "projektion"}, `"projektion" matches none of the 13 weights: did you mean projection?`},
 		{Selection{"al"}, "did you mean all?"},
-		{Selection{"norm.running_*"}, "names norm.running_mean, which cannot be trained: it is a statistic"},
+		{Selection{"norm.running_*"}, "names what cannot be trained (norm.running_mean): it is a statistic"},
 	} {
 		if _, err := tt.s.pick(w); err == nil || !strings.Contains(err.Error(), tt.want) || !errors.Is(err, clipsearch.ErrInvalid) {
 			t.Errorf("%v: %v, want %q", tt.s, err, tt.want)
@@ -91,7 +91,7 @@ func TestFrozenKernels(t *testing.T) {
 	if !slices.Equal(w.names, []string{"mask", "projection"}) {
 		t.Errorf("of a checkpoint with two, and a kernel: %v", w.names)
 	}
-	if _, err := (Selection{"patches"}).pick(w); err == nil || !strings.Contains(err.Error(), "patches, which cannot be trained: the kernel of a convolution by channels") {
+	if _, err := (Selection{"patches"}).pick(w); err == nil || !strings.Contains(err.Error(), "cannot be trained (patches): the kernel of a convolution by channels") {
 		t.Errorf("a kernel that is asked for: %v", err)
 	}
 	if got, err := (Selection{"all"}).pick(w); err != nil || !slices.Equal(got, w.names) {

@@ -122,12 +122,15 @@ func (r *Run) stopped(ctx context.Context, w *workdir, s *state, err error) erro
 		}
 		return fmt.Errorf("step %d of %d is kept: go on with --resume: %w", s.Step, r.Config.Optim.Steps, ErrInterrupted)
 	}
-	if errors.Is(err, errDiverged) {
-		return fmt.Errorf("step %d: %w: the last good checkpoint is of step %d, in %s: begin again in another folder with a lower optim.lr (it is %v) or a longer optim.warmup (%d)",
-			s.Step+1, err, w.kept, w.dir, r.Config.Optim.Rate, r.Config.Optim.Warmup)
+	if errors.Is(err, errDiverged) && s.Step > 0 {
+		return fmt.Errorf("step %d: %w: %s: begin again in another folder with a lower optim.lr (it is %v) or a longer optim.warmup (%d)",
+			s.Step+1, err, w.lastGood(s), r.Config.Optim.Rate, r.Config.Optim.Warmup)
 	}
 	if s.Step == 0 && !r.Resume {
 		w.undo()
+	}
+	if errors.Is(err, errDiverged) {
+		return invalid("step 1, before any update: %v: the model that is trained on is broken, or its data are", err)
 	}
 	if isFull(err) {
 		return noRoom(err, w)

@@ -235,26 +235,32 @@ func TestDiverges(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change func(p *parabola)
 		want   string
-		kept   string // the last good checkpoint
+		kept   string // the last checkpoint
+		good   string // the last good one
 	}{
 		"NaN": {func(p *parabola) {
 			p.loss = func(step int, loss float64) float64 {
 				return map[bool]float64{true: math.NaN(), false: loss}[step == 25]
 			}
-		}, "step 25: its loss is NaN", "step-00000020"},
+		}, "step 25: its loss is NaN", "step-00000020", "of step 20"},
 		"gradient": {func(p *parabola) {
 			p.norm = func(step int) float64 { return map[bool]float64{true: math.Inf(1), false: 1}[step == 33] }
-		}, "step 33: its gradient is not finite", "step-00000030"},
+		}, "step 33: its gradient is not finite", "step-00000030", "of step 30"},
+		"NaN behind a checkpoint": {func(p *parabola) {
+			p.loss = func(step int, loss float64) float64 {
+				return map[bool]float64{true: math.NaN(), false: loss}[step == 31]
+			}
+		}, "step 31: its loss is NaN", "step-00000030", "of step 20"},
 		"far above": {func(p *parabola) {
 			p.loss = func(step int, loss float64) float64 { return map[bool]float64{true: 50, false: loss}[step > 30] }
-		}, "step 50: the loss has been about", "step-00000030"},
+		}, "step 50: the loss has been about", "step-00000030", "of step 20"},
 	} {
 		dir := filepath.Join(t.TempDir(), "out")
 		p := newParabola(10)
 		tt.change(p)
 		r, _, _ := testRun(dir, p, 200)
 		_, err := r.Train(t.Context())
-		if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "lower optim.lr") || errors.Is(err, clipsearch.ErrInvalid) {
+		if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "the last good checkpoint is "+tt.good+", in "+dir+": begin again in another folder with a lower optim.lr") || errors.Is(err, clipsearch.ErrInvalid) {
 			t.Errorf("%s: %v, want %q and advice", name, err, tt.want)
 		}
 		w := &workdir{dir: dir}
@@ -264,5 +270,21 @@ func TestDiverges(t *testing.T) {
 		if _, err := w.load(tt.kept, newParabola(10).State()); err != nil {
 			t.Errorf("%s: load %s: %v", name, tt.kept, err)
 		}
+	}
+}
+
+// TestBrokenAtFirst: a loss that is none before any update is not the learning rate's
+// fault, and leaves nothing.
+func TestBrokenAtFirst(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "out")
+	p := newParabola(10)
+	p.loss = func(int, float64) float64 { return math.NaN() }
+	r, _, _ := testRun(dir, p, 200)
+	_, err := r.Train(t.Context())
+	if !errors.Is(err, clipsearch.ErrInvalid) || !strings.Contains(err.Error(), "step 1, before any update: its loss is NaN") {
+		t.Errorf("%v, want that the model is broken", err)
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("the folder is left")
 	}
 }

@@ -27,6 +27,7 @@ func diverged(format string, args ...any) error {
 // one, and more than half way back to where the run began.
 func (w *watch) see(loss float64, patience int) error {
 	if !finite(loss) {
+		w.Bad++
 		return diverged("its loss is %v", loss)
 	}
 	const decay = 0.9

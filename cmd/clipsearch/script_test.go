@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -21,14 +20,10 @@ import (
 const asProgram = "CLIPSEARCH_TEST_PROGRAM"
 
 func TestMain(m *testing.M) {
-	program := func() {
-		w := world{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}
-		os.Exit(run(context.Background(), os.Args[1:], w))
-	}
 	if os.Getenv(asProgram) != "" {
-		program()
+		main()
 	}
-	testscript.Main(m, map[string]func(){"clipsearch": program})
+	testscript.Main(m, map[string]func(){"clipsearch": main})
 }
 
 // TestScripts runs the commands as a user types them. Scripts whose first line

@@ -56,7 +56,7 @@ over it. train.json in --out says all that the run was made from.`,
 			if o.keys {
 				return a.printKeys()
 			}
-			return a.endTrain(runTrain(cmd.Context(), a, o))
+			return a.endTrain(cmd.Context(), runTrain(cmd.Context(), a, o))
 		},
 	}
 	f := cmd.Flags()
@@ -216,8 +216,12 @@ func (a *app) judgeRetrieval(ctx context.Context, images, texts []float32, dim i
 
 // endTrain says how an interrupted run goes on, and leaves with the code that shells
 // know for that.
-func (a *app) endTrain(err error) error {
-	if !errors.Is(err, trainer.ErrInterrupted) {
+func (a *app) endTrain(ctx context.Context, err error) error {
+	switch {
+	case errors.Is(err, trainer.ErrInterrupted):
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		err = fmt.Errorf("before the run was begun, so that nothing is kept: %w", trainer.ErrInterrupted)
+	default:
 		return err
 	}
 	fmt.Fprintf(a.stderr, "clipsearch train: %s\n", oneLine(err))

@@ -110,6 +110,9 @@ func (e *Engine) load(sources []source) error {
 		}
 		for j := range w {
 			w[j] = math.Float32frombits(binary.LittleEndian.Uint32(t.Raw[4*j:]))
+			if x := float64(w[j]); math.IsNaN(x) || math.IsInf(x, 0) {
+				return fmt.Errorf("weight %s of %v holds %v: it is damaged: %w", t.Name, t.Dims, x, clipsearch.ErrInvalid)
+			}
 		}
 	}
 	scale, bias := start(e.o.Loss)
