@@ -54,7 +54,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("CLIPSEARCH_INDEX", filepath.Join(e.WorkDir, "index"))
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"npy": npyFromText, "hub": scriptHub},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"npy": npyFromText, "hub": scriptHub, "cut": cutFile},
 		Condition: func(cond string) (bool, error) {
 			switch cond {
 			case "onnx":
@@ -66,6 +66,16 @@ func TestScripts(t *testing.T) {
 			return false, nil
 		},
 	})
+}
+
+// cutFile is the scripts' command cut FILE: it takes away the last hundred bytes.
+func cutFile(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: cut FILE")
+	}
+	info, err := os.Stat(ts.MkAbs(args[0]))
+	ts.Check(err)
+	ts.Check(os.Truncate(ts.MkAbs(args[0]), info.Size()-100))
 }
 
 // npyFromText is the scripts' command npy FROM TO: it writes a text of numbers, a row
