@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"image"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -117,6 +118,22 @@ func TestErrors(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) || !errors.Is(err, clipsearch.ErrInvalid) || strings.ContainsAny(err.Error(), "\n\r") {
 			t.Errorf("Decode(%s): %v, want one line that says %q and is ErrInvalid", c.name, err, c.want)
 		}
+	}
+}
+
+// TestRefusedByHeader: what claims more pixels than are read costs no memory for them,
+// even where the file is long enough to hold them.
+func TestRefusedByHeader(t *testing.T) {
+	png := append(header(pngHeader(100_000, 100_000)), make([]byte, 40<<20)...)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, _, err := Decode(png, Options{Upright: true})
+	runtime.ReadMemStats(&after)
+	if err == nil || !strings.Contains(err.Error(), "100000 x 100000 pixels, more than the limit of 200 million") {
+		t.Errorf("Decode: %v", err)
+	}
+	if got := after.TotalAlloc - before.TotalAlloc; got > 1<<20 {
+		t.Errorf("%d bytes were taken for a picture that is refused", got)
 	}
 }
 
