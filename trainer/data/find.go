@@ -84,7 +84,7 @@ func (r roots) whole(path string) (at string, found bool) {
 
 // stays reports whether a path leads to below the folder that it is joined to.
 func stays(path string) bool {
-	path = strings.TrimLeft(path[len(filepath.VolumeName(path)):], "/"+string(filepath.Separator))
+	path = strings.TrimLeft(filepath.ToSlash(path[len(filepath.VolumeName(path)):]), "/")
 	return path == "" || filepath.IsLocal(path)
 }
 
