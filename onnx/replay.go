@@ -206,7 +206,7 @@ func (r *replay) run(n *Node) {
 			}
 		}
 		for i, o := range f(c) {
-			if i >= len(n.Outputs) || n.Outputs[i] == "" {
+			if i >= len(n.Outputs) || n.Outputs[i] == "" || o == nil { // what is not made here has no reader, or it is missed there
 				continue
 			}
 			if r.made[n.Outputs[i]] != nil {
