@@ -58,6 +58,11 @@ func (g *Graph) ReduceLogSumExp(x *Value, keep bool, axes ...int) *Value {
 	return g.reduce("ReduceLogSumExp", x, keep, axes)
 }
 
+// ReduceSumSquare is the sum of the squares, which are not kept. It has no gradient.
+func (g *Graph) ReduceSumSquare(x *Value, keep bool, axes ...int) *Value {
+	return g.reduce("ReduceSumSquare", x, keep, axes)
+}
+
 // GemmOptions say what a Gemm does beside multiplying: alpha·a·b + beta·c.
 type GemmOptions struct {
 	TransA, TransB bool
