@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -172,16 +173,21 @@ func TestComposed(t *testing.T) {
 	}
 	// All of the text tower may be trained on, from the model that came out.
 	c.Compose, c.Train.TextFrom, c.Train.Text, c.Init = trainer.Defaults().Compose, "", trainer.Selection{"all"}, filepath.Join(dir, "whole")
-	c.Optim.Slow = trainer.Selection{"text/text_model.*"}
+	c.Optim.Slow, c.Run.Report = trainer.Selection{"text/text_model.*"}, true
 	m, err = clip.ReadModel(c.Init, "fp32")
 	must(t, err)
 	tr, err := trainer.Prepare(t.Context(), trainer.Setup{Config: c, Init: &m, Data: filepath.Join(dir, "pairs.tsv"), Threads: 1, Decode: func([]byte) (*image.RGBA, error) {
 		return nil, fmt.Errorf("the features are there")
-	}})
+	}, Card: func(trainer.Record) string { return "about it" }})
 	must(t, err)
 	defer tr.Close()
 	if _, err := tr.Run(filepath.Join(dir, "finer"), false).Train(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+	m, err = clip.ReadModel(filepath.Join(dir, "finer"), "")
+	must(t, err)
+	if !slices.ContainsFunc(m.Files, func(f clip.File) bool { return f.Name == trainer.CardName }) {
+		t.Errorf("the files of the model are %v: its card would be left behind", m.Files)
 	}
 }
 

@@ -62,10 +62,12 @@ func (t *Training) exportGraphs(dir string, r Record) error {
 	}
 	m := t.learner.net.models[engine.Image]
 	m.Name, m.Files = t.name(r), withoutCard(m.Files)
-	if _, err := m.WriteTrained(dir, t.learner.values()); err != nil {
+	if err := t.addCard(&m, dir, r); err != nil { // first: the manifest lists what lies there
 		return err
 	}
-	return t.addCard(&m, dir, r)
+	m.Files = withoutCard(m.Files) // which are those to copy
+	_, err := m.WriteTrained(dir, t.learner.values())
+	return err
 }
 
 // calibrating is how many training pictures show which ranges convolutions meet.
