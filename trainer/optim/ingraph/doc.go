@@ -29,5 +29,6 @@
 // to bind an output to a device, nor to give what a run has left there to the next. So
 // with a provider of a device all of it crosses the bus at every update: 20 bytes a
 // parameter there, 4 of them for the length, and 12 back; with a mean 24 and 16. On the
-// processor package optim is several times as fast.
+// processor package optim takes a seventh of the time: this one goes through memory for
+// every operator, and that one once.
 package ingraph

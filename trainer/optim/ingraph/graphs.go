@@ -5,8 +5,8 @@ import (
 	"github.com/clipsearch/clipsearch/onnx"
 )
 
-// least is the least float32 that has all its digits: a mean below it is zero, as in
-// package optim, since processors are slow with less.
+// least is the least float32 that has all its digits: a mean that is not beyond it is
+// zero, as in package optim, since processors are slow with less.
 const least = 0x1p-126
 
 // graph is the length of a gradient that comes in lines.
@@ -31,8 +31,8 @@ func (l line) graph() (*onnx.Model, error) {
 }
 
 // updateGraph is the update of any number of parameters; share is what the mean of the
-// weights keeps of itself, 0 if there is none. Its operations are those of package
-// optim, one for one.
+// weights keeps of itself, 0 if there is none. It multiplies and adds in package optim's
+// order.
 func updateGraph(share float64) (*onnx.Model, error) {
 	return onnx.Build("adamw", func(g *onnx.Graph) {
 		n := onnx.Sym("n")
@@ -45,12 +45,8 @@ func updateGraph(share float64) (*onnx.Model, error) {
 		keep, rate, epsilon := number("keep"), number("rate"), number("epsilon")
 		m0, m1, v0, v1 := number("m0"), number("m1"), number("v0"), number("v1")
 
-		zero, bound := g.Scalar(0), g.Scalar(least)
-		flush := func(x, size *onnx.Value) *onnx.Value { return g.Where(g.Less(size, bound), zero, x) }
-		m = g.Add(g.Mul(m, m0), g.Mul(x, m1))
-		m = flush(m, g.Abs(m))
-		v = g.Add(g.Mul(v, v0), g.Mul(g.Mul(x, x), v1))
-		v = flush(v, v) // never negative
+		m = g.Shrink(g.Add(g.Mul(m, m0), g.Mul(x, m1)), least)
+		v = g.Shrink(g.Add(g.Mul(v, v0), g.Mul(g.Mul(x, x), v1)), least)
 		w = g.Sub(g.Mul(w, keep), g.Div(g.Mul(m, rate), g.Add(g.Sqrt(v), epsilon)))
 		g.Output("new w", w)
 		g.Output("new m", m)

@@ -137,27 +137,33 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// BenchmarkUpdate is beside that of package optim: the same numbers of parameters.
+// BenchmarkUpdate is beside that of package optim, of the same sizes.
 func BenchmarkUpdate(b *testing.B) {
 	start(b)
 	for _, n := range []int{16_800_000, 151_000_000} {
-		for _, most := range []int{1 << 16, 1 << 18, 1 << 20} {
-			b.Run(fmt.Sprintf("n=%dM/batch=%dK", n/1_000_000, most>>10), func(b *testing.B) {
-				a, err := New(n, []optim.Group{{From: 0, To: n, Rate: 1, Decay: true}}, Options{Options: optim.Options{Decay: 0.1, Clip: 1, Threads: 2}, Batch: most})
-				if err != nil {
-					b.Fatal(err)
-				}
-				defer a.Close()
-				w, g := optim.Zeros(n), optim.Zeros(n)
-				for i := range g {
-					g[i] = float32(i%7) - 3
-				}
-				for b.Loop() {
-					if _, err := a.Update(w, g, 1e-4); err != nil {
-						b.Fatal(err)
-					}
-				}
-			})
+		for _, most := range []int{1 << 14, 1 << 16, 1 << 18, 1 << 20} {
+			for _, threads := range []int{1, 2} {
+				b.Run(fmt.Sprintf("n=%dM/batch=%dK/threads=%d", n/1_000_000, most>>10, threads), func(b *testing.B) {
+					benchmark(b, n, most, threads)
+				})
+			}
+		}
+	}
+}
+
+func benchmark(b *testing.B, n, most, threads int) {
+	a, err := New(n, []optim.Group{{From: 0, To: n, Rate: 1, Decay: true}}, Options{Options: optim.Options{Decay: 0.1, Clip: 1, Threads: threads}, Batch: most})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer a.Close()
+	w, g := optim.Zeros(n), optim.Zeros(n)
+	for i := range g {
+		g[i] = float32(i%7) - 3
+	}
+	for b.Loop() {
+		if _, err := a.Update(w, g, 1e-4); err != nil {
+			b.Fatal(err)
 		}
 	}
 }
