@@ -58,6 +58,16 @@ func (g *Graph) ReduceLogSumExp(x *Value, keep bool, axes ...int) *Value {
 	return g.reduce("ReduceLogSumExp", x, keep, axes)
 }
 
+// Shrink is x where it is above bound or below -bound, and 0 elsewhere. It has no gradient.
+func (g *Graph) Shrink(x *Value, bound float32) *Value {
+	return g.node("Shrink", x.typ, x.shape, []*Value{x}, Attr{"lambd", bound}, Attr{"bias", float32(0)})
+}
+
+// ReduceSumSquare is the sum of the squares, which are not kept. It has no gradient.
+func (g *Graph) ReduceSumSquare(x *Value, keep bool, axes ...int) *Value {
+	return g.reduce("ReduceSumSquare", x, keep, axes)
+}
+
 // GemmOptions say what a Gemm does beside multiplying: alpha·a·b + beta·c.
 type GemmOptions struct {
 	TransA, TransB bool

@@ -191,6 +191,37 @@ func TestComposed(t *testing.T) {
 	}
 }
 
+// TestInGraph: a run whose weights a graph updates has the losses of one in Go, but for
+// last digits, goes on with its own to the last bit, and does not go on in Go.
+func TestInGraph(t *testing.T) {
+	dir := t.TempDir()
+	backbones(t, dir)
+	c := composed(dir, 8)
+	c.Optim.EMA = 0.9
+	inGo, _ := learn(t, dir, filepath.Join(dir, "go"), c, false, 0)
+	c.Optim.InGraph = true
+	whole, _ := learn(t, dir, filepath.Join(dir, "whole"), c, false, 0)
+	for i, loss := range whole {
+		if d := loss - inGo[i]; d > 1e-5 || d < -1e-5 {
+			t.Errorf("losses %v, in Go %v", whole, inGo)
+			break
+		}
+	}
+	first, _ := learn(t, dir, filepath.Join(dir, "cut"), c, false, 5)
+	c.Optim.InGraph = false
+	changed, err := trainer.Prepare(t.Context(), trainer.Setup{Config: c, Data: filepath.Join(dir, "pairs.tsv"), Threads: 1})
+	must(t, err)
+	if _, err := changed.Run(filepath.Join(dir, "cut"), true).Train(t.Context()); err == nil || !strings.Contains(err.Error(), "optim.in_graph is false, not true") {
+		t.Errorf("a run in a graph goes on in Go: %v", err)
+	}
+	must(t, changed.Close())
+	c.Optim.InGraph = true
+	rest, _ := learn(t, dir, filepath.Join(dir, "cut"), c, true, 0)
+	if got := append(first, rest...); fmt.Sprint(got) != fmt.Sprint(whole) {
+		t.Errorf("losses %v of a run that went on, want %v", got, whole)
+	}
+}
+
 func TestComposedRefuses(t *testing.T) {
 	dir := t.TempDir()
 	backbones(t, dir)

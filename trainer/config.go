@@ -103,6 +103,7 @@ type OptimConfig struct {
 	SlowFactor  float64   `json:"slow_factor" doc:"their rate is times this, too" range:"0..1000"`
 	ClipNorm    float64   `json:"clip_norm" doc:"gradients whose global norm is larger are scaled down to it; 0: never" range:"0..1000000"`
 	EMA         float64   `json:"ema" doc:"decay of a running mean of the weights, which is validated and exported; 0: none" range:"0..0.9999999"`
+	InGraph     bool      `json:"in_graph" doc:"update the weights by a graph, on what --provider names, and not in Go on the processor, where that is quicker"`
 }
 
 // ComputeConfig says how a step is computed. It decides times, memory, and the last

@@ -13,6 +13,7 @@ import (
 func TestConfigRoundTrip(t *testing.T) {
 	want := Defaults()
 	want.Train.Image, want.Train.Text = Selection{"last:2"}, Selection{"*.mlp.*", "text_projection"}
+	want.Optim.InGraph = true
 	got, err := ParseConfig([]byte(asJSON(want)))
 	if err != nil {
 		t.Fatal(err)
@@ -43,6 +44,8 @@ func TestConfigMistakes(t *testing.T) {
 		{`{"optim":{"learning_rate":1}}`, `there is no key "optim.learning_rate"`},
 		{`{"optim":{"weightdecay":1}}`, `did you mean "optim.weight_decay"`},
 		{`{"optim":{"warm_up":1}}`, `did you mean "optim.warmup"`},
+		{`{"optim":{"ingraph":true}}`, `did you mean "optim.in_graph"`},
+		{`{"optim":{"in_graph":1}}`, `optim.in_graph is true or false, not 1`},
 		{`{"steps":1}`, `did you mean "optim.steps"`},
 		{`{"batch":1}`, `did you mean "data.batch"`},
 		{`{"optm":{"steps":1}}`, `there is no key "optm"`},

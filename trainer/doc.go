@@ -17,7 +17,7 @@
 //
 // [Prepare] reads the data. [Run.Train] is the loop. A [Learner] is what it steps: towers
 // and loss are graphs that ONNX Runtime runs (package engine), AdamW is Go (package
-// optim), pairs come from package data. What is judged best on the validation set is
+// optim) or, with InGraph, a graph too (package ingraph), pairs come from package data. What is judged best on the validation set is
 // exported: a checkpoint in the layout that it was read in, or graphs.
 //
 // # A run can be done again

@@ -21,7 +21,7 @@ type learner struct {
 	config  Config
 	net     *network
 	engine  *engine.Engine
-	opt     *optim.AdamW
+	opt     optimizer
 	mean    []float32 // of the weights, or nil
 	words   *words
 	loader  *data.Loader
@@ -47,9 +47,9 @@ func newLearner(c Config, net *network, loader *data.Loader, locked *features, t
 		return nil, err
 	}
 	l := &learner{config: c, net: net, engine: e, loader: loader, locked: locked, threads: threads}
-	o := c.Optim
-	l.opt, err = optim.New(len(e.W), l.groups(), optim.Options{Beta1: o.Beta1, Beta2: o.Beta2, Epsilon: o.Epsilon, Decay: o.Decay, Clip: o.ClipNorm, Average: o.EMA, Threads: threads})
+	l.opt, err = newOptimizer(c.Optim, e.W, l.groups(), threads, provider)
 	if err == nil {
+		l.mean = l.opt.Kept().Mean
 		l.words, err = newWords(net.models[engine.Text], cmp.Or(net.read, net.towers[engine.Text]))
 	}
 	if err == nil && net.read != nil {
@@ -59,13 +59,11 @@ func newLearner(c Config, net *network, loader *data.Loader, locked *features, t
 		err = l.triesCut()
 	}
 	if err != nil {
+		if l.opt != nil {
+			l.opt.Close()
+		}
 		e.Close()
 		return nil, err
-	}
-	if o.EMA > 0 {
-		l.mean = optim.Zeros(len(e.W))
-		copy(l.mean, e.W)
-		l.opt.Mean = l.mean
 	}
 	return l, nil
 }
@@ -139,7 +137,7 @@ func (l *learner) Step(ctx context.Context, step int) (float64, error) {
 	if err != nil || !ok {
 		return 0, orEnd(ctx, err)
 	}
-	l.at, l.opt.Steps = step+1, step-1
+	l.at, l.opt.Kept().Steps = step+1, step-1
 	image, err := l.pictures(b, l.locked)
 	if err != nil {
 		return 0, err
@@ -226,7 +224,7 @@ func (l *learner) close() {
 // Close frees the sessions and ends the loader.
 func (l *learner) Close() error {
 	l.close()
-	err := l.engine.Close()
+	err := errors.Join(l.engine.Close(), l.opt.Close())
 	if l.read != nil {
 		err = errors.Join(err, l.read.run.Close())
 	}
@@ -237,15 +235,15 @@ func (l *learner) Close() error {
 }
 
 // Update implements [Learner].
-func (l *learner) Update(rate float64) float64 {
+func (l *learner) Update(rate float64) (float64, error) {
 	at := len(l.engine.W) - 2 // of the temperature
 	var mean float32
 	if l.mean != nil {
 		mean = l.mean[at]
 	}
-	norm := l.opt.Update(l.engine.W, l.engine.G, rate)
-	if !finite(norm) {
-		return norm
+	norm, err := l.opt.Update(l.engine.W, l.engine.G, rate)
+	if err != nil || !finite(norm) {
+		return norm, err
 	}
 	scale := l.engine.W[at:][:1]
 	scale[0] = min(max(scale[0], 0), log32(l.config.Loss.LogitScaleMax))
@@ -253,14 +251,14 @@ func (l *learner) Update(rate float64) float64 {
 		l.mean[at] = mean
 		optim.Average(l.mean[at:][:1], scale, l.config.Optim.EMA, 1)
 	}
-	return norm
+	return norm, nil
 }
 
 // State implements [Learner].
 func (l *learner) State() []Tensor {
-	list := l.views("w/", l.engine.W)
-	list = append(list, l.views("m/", l.opt.M)...)
-	list = append(list, l.views("v/", l.opt.V)...)
+	list, kept := l.views("w/", l.engine.W), l.opt.Kept()
+	list = append(list, l.views("m/", kept.M)...)
+	list = append(list, l.views("v/", kept.V)...)
 	if l.mean != nil {
 		list = append(list, l.views("mean/", l.mean)...)
 	}

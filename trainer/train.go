@@ -16,8 +16,9 @@ type Learner interface {
 	// It is a pure function of the weights, the step and the seed.
 	Step(ctx context.Context, step int) (loss float64, err error)
 	// Update changes the weights by the gradient. It returns the gradient's norm before
-	// clipping, and changes nothing if that is not finite.
-	Update(rate float64) (norm float64)
+	// clipping, and changes nothing if that is not finite. After an error the weights are
+	// of no use.
+	Update(rate float64) (norm float64, err error)
 	// State is all that Update changes, as views: a checkpoint keeps them, and fills them.
 	State() []Tensor
 	// Weights are what is validated and exported, as views: the running mean if there is
@@ -94,9 +95,12 @@ func (r *Run) Train(ctx context.Context) (Result, error) {
 			return s.result(), r.stopped(ctx, w, s, err)
 		}
 		rate := r.Config.Optim.schedule().At(s.Step)
-		norm := r.Learner.Update(rate)
-		if !finite(norm) {
-			return s.result(), r.stopped(ctx, w, s, diverged("its gradient is not finite"))
+		norm, err := r.Learner.Update(rate)
+		if err == nil && !finite(norm) {
+			err = diverged("its gradient is not finite")
+		}
+		if err != nil {
+			return s.result(), r.stopped(ctx, w, s, err)
 		}
 		s.Step = step
 		took := time.Since(start).Seconds()

@@ -49,19 +49,19 @@ func (p *parabola) Step(ctx context.Context, step int) (float64, error) {
 	return loss, ctx.Err()
 }
 
-func (p *parabola) Update(rate float64) float64 {
+func (p *parabola) Update(rate float64) (float64, error) {
 	norm := 1.0
 	if p.norm != nil {
 		norm = p.norm(p.step)
 	}
 	if !finite(norm) {
-		return norm
+		return norm, nil
 	}
 	for i := range p.w {
 		p.m[i] += (p.g[i] - p.m[i]) * 0.1
 		p.w[i] -= float32(rate) * p.m[i]
 	}
-	return norm
+	return norm, nil
 }
 
 func (p *parabola) State() []Tensor {

@@ -27,21 +27,26 @@ type Options struct {
 	Threads int     // 1 if zero
 }
 
-// AdamW is Adam with weight decay that is not part of the gradient (Loshchilov and
-// Hutter 2019, algorithm 2), as PyTorch's torch.optim.AdamW computes it.
-type AdamW struct {
+// State is all that a run that goes on needs to know of an AdamW.
+type State struct {
 	// M and V are the means of the gradients and of their squares and Steps the
-	// number of updates: all that a run that goes on needs to know.
+	// number of updates.
 	M, V  []float32
 	Steps int
-
 	// Mean is moved towards the weights at every update, as [Average] does it, while they
 	// are at hand. None if nil.
 	Mean []float32
+}
 
-	o      Options
-	groups []Group
-	sums   []float64 // per block, of squares
+// AdamW is Adam with weight decay that is not part of the gradient (Loshchilov and
+// Hutter 2019, algorithm 2), as PyTorch's torch.optim.AdamW computes it.
+type AdamW struct {
+	State
+
+	o       Options
+	groups  []Group
+	factors []Factors // of the update under way, a group each
+	sums    []float64 // per block, of squares
 }
 
 // New returns an AdamW of so many parameters. The groups hold each of them once, in
@@ -62,10 +67,13 @@ func New(parameters int, groups []Group, o Options) (*AdamW, error) {
 		return nil, fmt.Errorf("AdamW with betas of %g and %g, epsilon %g, decay %g, clip %g, average %g: betas and averages lie between 0 and 1, and nothing is negative: %w", o.Beta1, o.Beta2, o.Epsilon, o.Decay, o.Clip, o.Average, clipsearch.ErrInvalid)
 	}
 	return &AdamW{
-		M: Zeros(parameters), V: Zeros(parameters),
-		o: o, groups: slices.Clone(groups), sums: make([]float64, (parameters+block-1)/block),
+		State: State{M: Zeros(parameters), V: Zeros(parameters)},
+		o:     o, groups: slices.Clone(groups), factors: make([]Factors, len(groups)), sums: make([]float64, (parameters+block-1)/block),
 	}, nil
 }
+
+// Kept is the state, which the caller may change between updates.
+func (a *AdamW) Kept() *State { return &a.State }
 
 func orElse(v, other float64) float64 {
 	if v == 0 {
@@ -81,16 +89,12 @@ func (a *AdamW) Update(w, g []float32, rate float64) (norm float64) {
 		panic("optim: slices of another length")
 	}
 	norm = a.norm(g)
-	if math.IsNaN(norm) || math.IsInf(norm, 0) {
+	factors := a.Next(rate, norm)
+	if factors == nil {
 		return norm
 	}
-	a.Steps++
-	clip := 1.0
-	if a.o.Clip > 0 {
-		clip = min(1, a.o.Clip/(norm+1e-6)) // as PyTorch has it
-	}
 	blocks(len(w), a.o.Threads, func(_, from, to int) {
-		a.block(w, g, from, to, rate, clip)
+		a.block(w, g, from, to, factors)
 		if a.Mean != nil {
 			average(a.Mean[from:to], w[from:to], float32(1-a.o.Average))
 		}
@@ -99,7 +103,7 @@ func (a *AdamW) Update(w, g []float32, rate float64) (norm float64) {
 }
 
 // block updates the weights of a block, which may be of several groups.
-func (a *AdamW) block(w, g []float32, from, to int, rate, clip float64) {
+func (a *AdamW) block(w, g []float32, from, to int, factors []Factors) {
 	i, _ := slices.BinarySearchFunc(a.groups, from, func(g Group, at int) int {
 		if g.To <= at {
 			return -1
@@ -108,8 +112,8 @@ func (a *AdamW) block(w, g []float32, from, to int, rate, clip float64) {
 	})
 	for ; i < len(a.groups) && a.groups[i].From < to; i++ {
 		lo, hi := max(from, a.groups[i].From), min(to, a.groups[i].To)
-		if k := a.factors(a.groups[i], rate, clip); k.rate != 0 {
-			update(w[lo:hi], g[lo:hi], a.M[lo:hi], a.V[lo:hi], &k)
+		if k := &factors[i]; k.Rate != 0 {
+			update(w[lo:hi], g[lo:hi], a.M[lo:hi], a.V[lo:hi], k)
 		}
 	}
 }
@@ -131,23 +135,37 @@ func (a *AdamW) norm(g []float32) float64 {
 	return math.Sqrt(sum)
 }
 
-// factors are the constants of an update of a group, the clipping of the gradient and
-// the corrections of the means among them: w is multiplied by keep and then moved by
-// rate·m/(√v + epsilon).
-type factors struct {
-	keep, rate, epsilon float32
-	m, gm, v, gv        float32 // what the means, and what the gradient and its square are multiplied by
+// Factors are the constants of an update of a group, the clipping of the gradient and
+// the corrections of the means among them: w is multiplied by Keep and then moved by
+// Rate·m/(√v + Epsilon). At a Rate of 0 the group's weights, M and V stay as they are.
+type Factors struct {
+	Keep, Rate, Epsilon float32
+	M, GM, V, GV        float32 // what the means, and what the gradient and its square are multiplied by
 }
 
-func (a *AdamW) factors(g Group, rate, clip float64) factors {
-	rate *= g.Rate
-	b1, b2 := a.o.Beta1, a.o.Beta2
-	k := factors{keep: 1, m: float32(b1), gm: float32((1 - b1) * clip), v: float32(b2), gv: float32((1 - b2) * clip * clip)}
-	if g.Decay {
-		k.keep = float32(1 - rate*a.o.Decay)
+// Next counts an update by a gradient of that length, and returns the constants of each
+// group for it, until the next call. Where the length is no finite number it returns nil
+// and counts nothing. It is for those who do the rest elsewhere.
+func (a *AdamW) Next(rate, norm float64) []Factors {
+	if math.IsNaN(norm) || math.IsInf(norm, 0) {
+		return nil
 	}
+	a.Steps++
+	clip := 1.0
+	if a.o.Clip > 0 {
+		clip = min(1, a.o.Clip/(norm+1e-6)) // as PyTorch has it
+	}
+	b1, b2 := a.o.Beta1, a.o.Beta2
 	root := math.Sqrt(1 - math.Pow(b2, float64(a.Steps)))
-	k.rate = float32(rate / (1 - math.Pow(b1, float64(a.Steps))) * root)
-	k.epsilon = float32(a.o.Epsilon * root)
-	return k
+	first := 1 - math.Pow(b1, float64(a.Steps))
+	for i, g := range a.groups {
+		rate := rate * g.Rate
+		k := Factors{Keep: 1, M: float32(b1), GM: float32((1 - b1) * clip), V: float32(b2), GV: float32((1 - b2) * clip * clip)}
+		if g.Decay {
+			k.Keep = float32(1 - rate*a.o.Decay)
+		}
+		k.Rate, k.Epsilon = float32(rate/first*root), float32(a.o.Epsilon*root)
+		a.factors[i] = k
+	}
+	return a.factors
 }

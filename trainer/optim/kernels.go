@@ -13,9 +13,9 @@ const chains = 16
 // times slower, and a mean of gradients that are zero would come to rest there.
 const least = 0x1p-126
 
-func updateGo(w, g, m, v []float32, k *factors) {
-	keep, rate, epsilon := k.keep, k.rate, k.epsilon // which the compiler then holds in registers
-	m0, m1, v0, v1 := k.m, k.gm, k.v, k.gv
+func updateGo(w, g, m, v []float32, k *Factors) {
+	keep, rate, epsilon := k.Keep, k.Rate, k.Epsilon // which the compiler then holds in registers
+	m0, m1, v0, v1 := k.M, k.GM, k.V, k.GV
 	w, m, v = w[:len(g)], m[:len(g)], v[:len(g)]
 	for i, x := range g {
 		// All is read before anything is written: slices lie at the same place of their

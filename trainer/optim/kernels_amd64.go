@@ -12,7 +12,7 @@ func whole(n int) int {
 	return n &^ 15
 }
 
-func update(w, g, m, v []float32, k *factors) {
+func update(w, g, m, v []float32, k *Factors) {
 	n := whole(len(g))
 	if n > 0 {
 		updateAVX2(&w[:n][0], &g[0], &m[:n][0], &v[:n][0], n, k)
@@ -47,7 +47,7 @@ func average(mean, w []float32, share float32) {
 // In all of these n is a multiple of 16 and not zero.
 
 //go:noescape
-func updateAVX2(w, x, m, v *float32, n int, k *factors)
+func updateAVX2(w, x, m, v *float32, n int, k *Factors)
 
 //go:noescape
 func squaresAVX2(sums *[chains]float64, x *float32, n int)

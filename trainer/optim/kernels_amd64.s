@@ -31,7 +31,7 @@
 	VMOVUPS Y2, o(R9)(AX*4) \
 	VMOVUPS Y3, o(DI)(AX*4)
 
-// func updateAVX2(w, x, m, v *float32, n int, k *factors)
+// func updateAVX2(w, x, m, v *float32, n int, k *Factors)
 TEXT ·updateAVX2(SB), NOSPLIT, $0-48
 	MOVQ w+0(FP), DI
 	MOVQ x+8(FP), SI
@@ -39,13 +39,13 @@ TEXT ·updateAVX2(SB), NOSPLIT, $0-48
 	MOVQ v+24(FP), R9
 	MOVQ n+32(FP), CX
 	MOVQ k+40(FP), DX
-	VBROADCASTSS factors_keep(DX), Y7
-	VBROADCASTSS factors_rate(DX), Y8
-	VBROADCASTSS factors_epsilon(DX), Y9
-	VBROADCASTSS factors_m(DX), Y10
-	VBROADCASTSS factors_gm(DX), Y11
-	VBROADCASTSS factors_v(DX), Y12
-	VBROADCASTSS factors_gv(DX), Y13
+	VBROADCASTSS Factors_Keep(DX), Y7
+	VBROADCASTSS Factors_Rate(DX), Y8
+	VBROADCASTSS Factors_Epsilon(DX), Y9
+	VBROADCASTSS Factors_M(DX), Y10
+	VBROADCASTSS Factors_GM(DX), Y11
+	VBROADCASTSS Factors_V(DX), Y12
+	VBROADCASTSS Factors_GV(DX), Y13
 	MOVL $0x00800000, BX
 	VMOVD BX, X14
 	VBROADCASTSS X14, Y14

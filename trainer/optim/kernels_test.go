@@ -51,7 +51,7 @@ func TestKernels(t *testing.T) {
 		}
 		w, g, m, v := fresh()
 		w2, _, m2, v2 := fresh()
-		k := factors{keep: 0.99, rate: 0.01, epsilon: 1e-7, m: 0.9, gm: 0.07, v: 0.98, gv: 0.015}
+		k := Factors{Keep: 0.99, Rate: 0.01, Epsilon: 1e-7, M: 0.9, GM: 0.07, V: 0.98, GV: 0.015}
 		update(w[1:n+1], g[1:n+1], m[1:n+1], v[1:n+1], &k)
 		updateGo(w2[1:n+1], g[1:n+1], m2[1:n+1], v2[1:n+1], &k)
 		same(t, "weights", n, w, w2)
