@@ -62,7 +62,7 @@ func ReadDataset(o DatasetOptions) (Dataset, error) {
 		return Dataset{}, fmt.Errorf("read annotations %s: %w", file, err)
 	}
 	d := Dataset{Name: o.Name}
-	if d.Split, entries, err = pickSplit(entries, o.Split, file); err != nil {
+	if d.Split, entries, err = pickSplit(entries, func(p captions.Picture) string { return p.Split }, o.Split, file); err != nil {
 		return Dataset{}, err
 	}
 	if o.Limit > 0 && o.Limit < len(entries) {
@@ -73,11 +73,11 @@ func ReadDataset(o DatasetOptions) (Dataset, error) {
 
 // pickSplit returns the entries of a split. A file without splits is one split,
 // called "all".
-func pickSplit(entries []captions.Picture, split, file string) (string, []captions.Picture, error) {
+func pickSplit[E any](entries []E, of func(E) string, split, file string) (string, []E, error) {
 	var names []string
 	for _, e := range entries {
-		if !slices.Contains(names, e.Split) {
-			names = append(names, e.Split)
+		if !slices.Contains(names, of(e)) {
+			names = append(names, of(e))
 		}
 	}
 	slices.Sort(names)
@@ -90,7 +90,7 @@ func pickSplit(entries []captions.Picture, split, file string) (string, []captio
 	if split == "" {
 		split = "test"
 	}
-	entries = slices.DeleteFunc(entries, func(e captions.Picture) bool { return e.Split != split })
+	entries = slices.DeleteFunc(entries, func(e E) bool { return of(e) != split })
 	if len(entries) == 0 {
 		return "", nil, invalid("%s has no pictures in split %q; its splits are %s", file, split, strings.Join(names, ", "))
 	}
@@ -111,12 +111,21 @@ func (d Dataset) locate(entries []captions.Picture, file string, o DatasetOption
 		}
 	}
 	d.Missing = len(missing)
-	few := strings.Join(missing[:min(5, len(missing))], ", ")
-	switch {
-	case len(missing) > 0 && !o.AllowMissing:
-		return Dataset{}, invalid("%d of %d pictures of %s are missing (%s): say where they are with --images, or leave them out with --allow-missing", len(missing), len(entries), file, few)
-	case len(d.Items) == 0:
-		return Dataset{}, invalid("not one of the %d pictures of %s is there (%s): say where they are with --images", len(entries), file, few)
+	if err := checkMissing(missing, len(entries), file, o.AllowMissing); err != nil {
+		return Dataset{}, err
 	}
 	return d, nil
+}
+
+// checkMissing tells of pictures that are not there, unless that is allowed and
+// some are.
+func checkMissing(missing []string, of int, file string, allowed bool) error {
+	few := strings.Join(missing[:min(5, len(missing))], ", ")
+	switch {
+	case len(missing) > 0 && !allowed:
+		return invalid("%d of %d pictures of %s are missing (%s): say where they are with --images, or leave them out with --allow-missing", len(missing), of, file, few)
+	case len(missing) == of:
+		return invalid("not one of the %d pictures of %s is there (%s): say where they are with --images", of, file, few)
+	}
+	return nil
 }

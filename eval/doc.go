@@ -6,6 +6,10 @@
 // captions, by exact cosine. [Dataset] reads the annotation files that circulate,
 // [Run] encodes what they name, [Retrieve] turns embeddings into a [Report].
 //
+// Naming is judged likewise: [ReadLabelled] reads pictures with their classes,
+// [ZeroShot] encodes them and the names in templates, [Classify] turns logits into a
+// [Classification].
+//
 // # Ranks
 //
 // Ranks count from 1. Scores are compared as float64 has them; of equal ones the

@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"cmp"
 	_ "embed"
 	"fmt"
 	"html/template"
@@ -12,62 +13,96 @@ import (
 //go:embed report.html
 var reportHTML string
 
-// Write writes r for people: as a page or as Markdown, as the extension of name
-// says (.html or .md; another is an error wrapping [clipsearch.ErrInvalid]).
-func (r Report) Write(w io.Writer, name string) error {
+// page is a report for people.
+type page struct {
+	Title, Summary string
+	Tables         []table
+	Legend, Source string // what the figures are, and where published ones come from; the latter may be empty
+}
+
+// table has a name in front of each row of cells.
+type table struct {
+	Columns []string
+	Rows    [][]string
+}
+
+// write writes p as a page or as Markdown, as the extension of name says (.html or
+// .md; another is an error wrapping [clipsearch.ErrInvalid]).
+func (p page) write(w io.Writer, name string) error {
 	switch ext := strings.ToLower(filepath.Ext(name)); ext {
 	case ".html", ".htm":
-		page, err := template.New("report").Parse(reportHTML)
+		t, err := template.New("report").Parse(reportHTML)
 		if err != nil {
 			return err
 		}
-		return page.Execute(w, r)
+		return t.Execute(w, p)
 	case ".md":
-		_, err := io.WriteString(w, r.markdown())
+		_, err := io.WriteString(w, p.markdown())
 		return err
 	default:
 		return invalid("report %q: its name must end in .html or .md", name)
 	}
 }
 
-func (r Report) markdown() string {
+func (p page) markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# %s\n\n%s\n\n", r.Title(), r.Summary())
-	b.WriteString("| figure | text to image | image to text |\n|---|---|---|\n")
-	for _, row := range r.Table() {
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", row.Name, row.TextToImage, row.ImageToText)
+	fmt.Fprintf(&b, "# %s\n\n%s\n", p.Title, p.Summary)
+	for _, t := range p.Tables {
+		fmt.Fprintf(&b, "\n| %s |\n|%s\n", strings.Join(t.Columns, " | "), strings.Repeat("---|", len(t.Columns)))
+		for _, row := range t.Rows {
+			for _, cell := range row {
+				fmt.Fprintf(&b, "| %s ", strings.ReplaceAll(cell, "|", `\|`))
+			}
+			b.WriteString("|\n")
+		}
 	}
-	if r.Published.Source != "" {
-		fmt.Fprintf(&b, "\nPublished: %s.\n", r.Published.Source)
+	if p.Source != "" {
+		fmt.Fprintf(&b, "\nPublished: %s.\n", p.Source)
 	}
 	return b.String()
 }
 
+// Write writes r for people: as a page or as Markdown, as the extension of name
+// says (.html or .md; another is an error wrapping [clipsearch.ErrInvalid]).
+func (r Report) Write(w io.Writer, name string) error {
+	t := table{Columns: []string{"figure", "text to image", "image to text"}}
+	for _, row := range r.Table() {
+		t.Rows = append(t.Rows, []string{row.Name, row.TextToImage, row.ImageToText})
+	}
+	p := page{Title: r.Title(), Summary: r.Summary(), Tables: []table{t}, Source: r.Published.Source,
+		Legend: "Figures in percent; in brackets, where 95% of them lie when pictures are drawn anew."}
+	return p.write(w, name)
+}
+
 // Title names what was evaluated on what.
 func (r Report) Title() string {
-	data, model := r.Dataset, r.Model
-	if data == "" {
-		data = "embeddings"
-	}
-	if r.Split != "" {
-		data += ", " + r.Split
+	return "Retrieval on " + subject(cmp.Or(r.Dataset, "embeddings"), r.Split, r.Model)
+}
+
+func subject(data, split, model string) string {
+	if split != "" {
+		data += ", " + split
 	}
 	if model != "" {
-		model = ": " + model
+		data += ": " + model
 	}
-	return "Retrieval on " + data + model
+	return data
 }
 
 // Summary says how much was compared and what is missing.
 func (r Report) Summary() string {
-	s := fmt.Sprintf("%d pictures, %d texts, %.1f seconds.", r.Images, r.Texts, r.Seconds)
+	return fmt.Sprintf("%d pictures, %d texts, %.1f seconds.", r.Images, r.Texts, r.Seconds) + caveat(r.Complete, r.Missing)
+}
+
+// caveat says what speaks against comparing figures with published ones.
+func caveat(complete bool, missing int) string {
 	switch {
-	case r.Missing > 0:
-		s += fmt.Sprintf(" %d pictures were missing and left out: these figures are not comparable with published ones.", r.Missing)
-	case !r.Complete:
-		s += " This is a part of the split: these figures are not comparable with published ones."
+	case missing > 0:
+		return fmt.Sprintf(" %d pictures were missing and left out: these figures are not comparable with published ones.", missing)
+	case !complete:
+		return " This is a part of the split: these figures are not comparable with published ones."
 	}
-	return s
+	return ""
 }
 
 // ReportRow is a line of the table of figures.

@@ -72,7 +72,7 @@ func (o Options) encode(ctx context.Context) (images, texts Matrix, owner []int6
 	}
 	b := batches{threads: o.Threads, total: len(o.Dataset.Items) + len(captions), progress: o.Progress}
 	images, err = b.run(ctx, len(o.Dataset.Items), func(ctx context.Context, from, to int) ([]clipsearch.Vector, error) {
-		return o.encodeImages(ctx, o.Dataset.Items[from:to])
+		return encodeFiles(ctx, o.Encoder, o.Decode, o.Dataset.Items[from:to])
 	})
 	if err != nil {
 		return images, texts, owner, err
@@ -87,21 +87,25 @@ func (o Options) encode(ctx context.Context) (images, texts Matrix, owner []int6
 	return images, texts, owner, err
 }
 
-func (o Options) encodeImages(ctx context.Context, items []Item) ([]clipsearch.Vector, error) {
+// encodeFiles decodes and encodes pictures.
+func encodeFiles[T interface{ file() string }](ctx context.Context, e Encoder, decode func(path string) (image.Image, error), items []T) ([]clipsearch.Vector, error) {
 	imgs := make([]image.Image, len(items))
 	for i, it := range items {
-		img, err := o.Decode(it.Path)
+		img, err := decode(it.file())
 		if err != nil {
-			return nil, fmt.Errorf("picture %s: %w", it.Path, err)
+			return nil, fmt.Errorf("picture %s: %w", it.file(), err)
 		}
-		imgs[i] = o.Encoder.Fit(img)
+		imgs[i] = e.Fit(img)
 	}
-	v, err := o.Encoder.EncodeImages(ctx, imgs)
+	v, err := e.EncodeImages(ctx, imgs)
 	if err != nil {
-		return nil, fmt.Errorf("encode %d pictures from %s on: %w", len(items), items[0].Path, err)
+		return nil, fmt.Errorf("encode %d pictures from %s on: %w", len(items), items[0].file(), err)
 	}
 	return v, nil
 }
+
+func (it Item) file() string         { return it.Path }
+func (it LabelledItem) file() string { return it.Path }
 
 // batches runs the encoder on several batches at once.
 type batches struct {

@@ -87,7 +87,7 @@ func (o describeOptions) rank(ctx context.Context, a *app, file []byte, name str
 		}
 		return o.rankCaptions(ctx, lib, file, name)
 	}
-	labels, err := readLines(o.labels)
+	labels, err := readLines("labels", o.labels)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -185,25 +185,27 @@ func softmax(hits []clipsearch.TextHit, scale float64) []textScore {
 	return scores
 }
 
-func readLines(name string) ([]string, error) {
+// readLines reads the lines of a file that are not blank, what they are being for
+// the errors.
+func readLines(what, name string) ([]string, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, mistake("read labels: %v", err)
+		return nil, mistake("read %s: %v", what, err)
 	}
 	defer f.Close()
 	var lines []string
 	sc := bufio.NewScanner(f)
 	sc.Buffer(nil, 1<<20)
 	for sc.Scan() {
-		if s := strings.TrimSpace(sc.Text()); s != "" {
+		if s := strings.TrimSpace(strings.TrimPrefix(sc.Text(), "\ufeff")); s != "" {
 			lines = append(lines, s)
 		}
 	}
 	if err := sc.Err(); err != nil {
-		return nil, mistake("read labels %s: %v", name, err)
+		return nil, mistake("read %s %s: %v", what, name, err)
 	}
 	if len(lines) == 0 {
-		return nil, mistake("%s holds no label", name)
+		return nil, mistake("%s holds no %s", name, what)
 	}
 	return lines, nil
 }

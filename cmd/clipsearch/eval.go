@@ -16,7 +16,7 @@ import (
 func newEvalCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "eval", Short: "Measure how good a model is, and its index", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
-	cmd.AddCommand(newEvalRetrievalCommand(a), newEvalIndexCommand(a))
+	cmd.AddCommand(newEvalRetrievalCommand(a), newEvalZeroshotCommand(a), newEvalIndexCommand(a))
 	return cmd
 }
 

@@ -54,7 +54,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("CLIPSEARCH_INDEX", filepath.Join(e.WorkDir, "index"))
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"npy": npyFromText, "hub": scriptHub, "cut": cutFile},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"npy": npyFromText, "npyints": npyFromInts, "hub": scriptHub, "cut": cutFile},
 		Condition: func(cond string) (bool, error) {
 			switch cond {
 			case "onnx":
@@ -97,4 +97,21 @@ func npyFromText(ts *testscript.TestScript, _ bool, args []string) {
 	var b bytes.Buffer
 	ts.Check(npy.Write(&b, x))
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), b.Bytes(), 0o666))
+}
+
+// npyFromInts is the scripts' command npyints TO N...: it writes whole numbers as int64
+// in a .npy file.
+func npyFromInts(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) == 0 {
+		ts.Fatalf("usage: npyints TO N...")
+	}
+	x := npy.Array[int64]{Shape: []int{len(args) - 1}}
+	for _, arg := range args[1:] {
+		n, err := strconv.ParseInt(arg, 10, 64)
+		ts.Check(err)
+		x.Data = append(x.Data, n)
+	}
+	var b bytes.Buffer
+	ts.Check(npy.Write(&b, x))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b.Bytes(), 0o666))
 }
