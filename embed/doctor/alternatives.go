@@ -67,7 +67,8 @@ func (d *doctor) alternatives(ctx context.Context) map[string]string {
 	return found
 }
 
-// matchWith compares captions with pictures that are prepared in another way.
+// matchWith compares captions with pictures that are prepared in another way. Where no
+// captions find the pictures as they are, which language the tower knows is open.
 func (d *doctor) matchWith(ctx context.Context, w way) (matched, bool) {
 	a := readAlbum()
 	var rows [][]float32
@@ -92,7 +93,13 @@ func (d *doctor) matchWith(ctx context.Context, w way) (matched, bool) {
 			return matched{}, false
 		}
 	}
-	return match(units(rows), d.captions), true
+	best := match(units(rows), d.tried[0])
+	for _, captions := range d.tried[1:] {
+		if m := match(units(rows), captions); m.z > best.z {
+			best = m
+		}
+	}
+	return best, true
 }
 
 // sureOfColours is how many standard errors from zero the colours must be.

@@ -32,8 +32,9 @@ type doctor struct {
 	photos   [][]float32 // what the image tower gives for the album's photographs
 	texts    [][]float32 // what the text tower gives for texts or ids
 	pictures []clipsearch.Vector
-	language string              // whose captions match best,
-	captions []clipsearch.Vector // and what they give
+	language string                // whose captions match best,
+	captions []clipsearch.Vector   // and what they give
+	tried    [][]clipsearch.Vector // what those of every language give that may be the tower's
 	matched  matched
 	known    bool // captions find their pictures
 }

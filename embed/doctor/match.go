@@ -108,12 +108,14 @@ func (d *doctor) checkMatch(ctx context.Context) {
 	a := readAlbum()
 	d.language, d.captions = "en", units(d.texts)
 	d.matched = match(d.pictures, d.captions)
+	d.tried = [][]clipsearch.Vector{d.captions}
 	if d.matched.z < matches && !d.quick {
 		for language, captions := range a.Captions {
 			vectors := d.encodeTexts(ctx, captions)
 			if vectors == nil {
 				continue
 			}
+			d.tried = append(d.tried, vectors)
 			if m := match(d.pictures, vectors); m.z > d.matched.z {
 				d.language, d.captions, d.matched = language, vectors, m
 			}
@@ -128,7 +130,7 @@ func (d *doctor) judgeMatch() {
 	figures := fmt.Sprintf("%.0f of %d captions (%s) find their photograph; %.1f standard deviations from chance", m.first*float64(n), n, d.language, m.z)
 	switch {
 	case m.z >= matches:
-		d.known = true
+		d.known, d.tried = true, [][]clipsearch.Vector{d.captions}
 		d.pass(name, "%s", figures)
 	case m.z < chance && d.learned.both() && !d.quick:
 		d.fail(name, "%s, in every language tried, though both towers have been trained (%.1f, %.1f): towers of two models, or pixels or words prepared otherwise than in training",

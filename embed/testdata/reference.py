@@ -20,6 +20,10 @@ def session(name):
     return ort.InferenceSession(MODEL + name, options, providers=['CPUExecutionProvider'])
 
 
+def unit(v):
+    return [round(float(x), 7) for x in v / np.linalg.norm(v)]
+
+
 def pixels(path):
     im = Image.open(path).convert('RGB')
     w, h = im.size
@@ -35,9 +39,10 @@ words.no_padding()
 words.enable_truncation(48)
 out = {'images': {}, 'texts': []}
 for path in sorted(PHOTOS + f for f in os.listdir(PHOTOS) if f.endswith('.jpg')) + ['embed/testdata/cat.png']:
-    out['images'][path] = [round(float(x), 7) for x in vision.run(None, {'pixel_values': pixels(path)})[0][0]]
+    out['images'][path] = unit(vision.run(None, {'pixel_values': pixels(path)})[0][0])
 for t in TEXTS:
     ids = words.encode(t).ids
-    vector = text.run(None, {'input_ids': np.array([ids], np.int64)})[0][0]
-    out['texts'].append({'text': t, 'ids': ids, 'vector': [round(float(x), 7) for x in vector]})
+    one = np.array([ids], np.int64)
+    vector = text.run(None, {'input_ids': one, 'attention_mask': np.ones_like(one)})[0][0]
+    out['texts'].append({'text': t, 'ids': ids, 'vector': unit(vector)})
 print(json.dumps(out))

@@ -79,18 +79,18 @@ func TestBatch(t *testing.T) {
 
 // TestShared: one session serves several goroutines, each with its own batch.
 func TestShared(t *testing.T) {
-	s := session(t, text, "input_ids", "text_embeds", ort.Options{})
-	ids := func(seed, length int) ort.Tensor {
+	s := textTower(t, ort.Options{})
+	ids := func(seed, length int) []ort.Tensor {
 		row := make([]int64, length)
 		for i := range row {
-			row[i] = int64(1000 + (seed*31+i*7)%20000)
+			row[i] = int64(1000 + (seed*31+i*7)%16000)
 		}
-		return ort.Tensor{Shape: []int64{1, int64(length)}, I64: row}
+		return oneText(row)
 	}
 	want := make([][]ort.Tensor, 12)
 	for i := range want {
 		var err error
-		if want[i], err = s.Run(ids(i, 5+i)); err != nil {
+		if want[i], err = s.Run(ids(i, 5+i)...); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -99,7 +99,7 @@ func TestShared(t *testing.T) {
 		wg.Go(func() {
 			for k := range want {
 				i := (k + 3*g) % len(want)
-				got, err := s.Run(ids(i, 5+i))
+				got, err := s.Run(ids(i, 5+i)...)
 				if diff := cmp.Diff(want[i], got); err != nil || diff != "" {
 					t.Errorf("text %d: %v (-alone +among others):\n%s", i, err, diff)
 				}
@@ -107,7 +107,7 @@ func TestShared(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if _, err := s.Run(ort.Tensor{Shape: []int64{1, 2}, I64: []int64{1, 1 << 40}}); err == nil {
+	if _, err := s.Run(oneText([]int64{1, 1 << 40})...); err == nil {
 		t.Error("an id outside the vocabulary: no error")
 	}
 }
@@ -123,11 +123,11 @@ func BenchmarkOpen(b *testing.B) {
 	for name, o := range map[string]ort.Options{"plain": {}, "once": {Once: true}, "exact": {ExactInt8: true}} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				s, err := ort.Open(model, []string{"input_ids"}, []string{"text_embeds"}, o)
+				s, err := ort.Open(model, textInputs, []string{"text_embeds"}, o)
 				if err != nil {
 					b.Fatal(err)
 				}
-				if _, err := s.Run(ort.Tensor{Shape: []int64{1, 8}, I64: make([]int64, 8)}); err != nil {
+				if _, err := s.Run(oneText(make([]int64, 8))...); err != nil {
 					b.Fatal(err)
 				}
 				if err := s.Close(); err != nil {
@@ -168,13 +168,14 @@ func BenchmarkTexts(b *testing.B) {
 	for _, threads := range []int{1, 2} {
 		for _, length := range []int{8, 12, 20} {
 			b.Run(fmt.Sprintf("threads=%d/length=%d", threads, length), func(b *testing.B) {
-				s := session(b, text, "input_ids", "text_embeds", ort.Options{Threads: threads})
-				in := ort.Tensor{Shape: []int64{1, int64(length)}, I64: make([]int64, length)}
-				for i := range in.I64 {
-					in.I64[i] = int64(1000 + 7*i)
+				s := textTower(b, ort.Options{Threads: threads})
+				ids := make([]int64, length)
+				for i := range ids {
+					ids[i] = int64(1000 + 7*i)
 				}
+				in := oneText(ids)
 				for b.Loop() {
-					if _, err := s.Run(in); err != nil {
+					if _, err := s.Run(in...); err != nil {
 						b.Fatal(err)
 					}
 				}

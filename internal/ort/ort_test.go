@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"slices"
 	"sync"
 	"testing"
 
@@ -40,8 +41,28 @@ func start(t testing.TB) string {
 // session opens a model that may be missing.
 func session(t testing.TB, path, in, out string, o ort.Options) *ort.Session {
 	t.Helper()
+	return sessionOf(t, path, []string{in}, []string{out}, o)
+}
+
+// textInputs are what the built-in model's text tower takes.
+var textInputs = []string{"input_ids", "attention_mask"}
+
+// textTower opens it.
+func textTower(t testing.TB, o ort.Options) *ort.Session {
+	t.Helper()
+	return sessionOf(t, text, textInputs, []string{"text_embeds"}, o)
+}
+
+// oneText is a text as the text tower takes it: ids, and a mask that hides none.
+func oneText(ids []int64) []ort.Tensor {
+	shape := []int64{1, int64(len(ids))}
+	return []ort.Tensor{{Shape: shape, I64: ids}, {Shape: shape, I64: slices.Repeat([]int64{1}, len(ids))}}
+}
+
+func sessionOf(t testing.TB, path string, in, out []string, o ort.Options) *ort.Session {
+	t.Helper()
 	start(t)
-	s, err := ort.OpenFile(path, []string{in}, []string{out}, o)
+	s, err := ort.OpenFile(path, in, out, o)
 	if os.IsNotExist(err) {
 		t.Skipf("%s is not there", path)
 	}
