@@ -58,16 +58,21 @@ func runEvalRetrieval(ctx context.Context, a *app, o retrievalOptions) error {
 	if err != nil {
 		return err
 	}
-	if o.report != "" {
-		err := a.writeOut(o.report, func(w io.Writer) error { return r.Write(w, o.report) })
-		if err != nil {
-			return err
-		}
+	if err := a.writeReport(o.report, r); err != nil {
+		return err
 	}
 	if a.options.json {
 		return a.printJSON(r)
 	}
 	return printReport(a.stdout, r)
+}
+
+// writeReport writes a report into a file, if one is named.
+func (a *app) writeReport(name string, r interface{ Write(io.Writer, string) error }) error {
+	if name == "" {
+		return nil
+	}
+	return a.writeOut(name, func(w io.Writer) error { return r.Write(w, name) })
 }
 
 func printReport(w io.Writer, r eval.Report) error {

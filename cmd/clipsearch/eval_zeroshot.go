@@ -80,11 +80,8 @@ func runEvalZeroshot(ctx context.Context, a *app, o zeroshotOptions) error {
 	if err != nil {
 		return err
 	}
-	if o.report != "" {
-		err := a.writeOut(o.report, func(w io.Writer) error { return r.Write(w, o.report) })
-		if err != nil {
-			return err
-		}
+	if err := a.writeReport(o.report, r); err != nil {
+		return err
 	}
 	if a.options.json {
 		return a.printJSON(r)
